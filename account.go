@@ -1,0 +1,379 @@
+package mfa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// Users is the host's user directory. It is asked at every sign-in and at every
+// step of a flow, never on an ordinary request.
+type Users interface {
+	// User returns the user with this id, or an error wrapping ErrNoUser.
+	User(ctx context.Context, id string) (User, error)
+}
+
+// User is what the library must know about one user, at this moment.
+type User struct {
+	// ID is the host's own, never reused for another person: 1 to 254 bytes of
+	// UTF-8 without control characters.
+	ID string
+	// Name is shown in authenticator apps beside the issuer: what the user signs
+	// in with, usually. When it does not fit there (64 code points, no colon), ID
+	// is shown.
+	Name string
+	// Disabled users pass nowhere. Sessions they have live on until the host calls
+	// Guard.Disable.
+	Disabled bool
+}
+
+const (
+	kindAccount = "account"
+	kindHistory = "history"
+	kindSession = "session"
+	kindPending = "pending"
+
+	recordVersion = 1 // of the JSON; additive, so that version 1 is readable for ever
+	maxAccount    = 16 << 10
+)
+
+// account is everything that a user holds and everything that was counted
+// against her. It is the owner's lock: every commit that begins or ends a
+// session or a flow writes it too, on condition that nobody else did since it
+// was read.
+type account struct {
+	V           int              `json:"v"`
+	TOTP        []authenticator  `json:"totp,omitempty"`
+	Codes       []backupCode     `json:"codes,omitempty"`
+	CodeSet     string           `json:"codeset,omitempty"` // which set Codes belong to
+	Unsaved     bool             `json:"unsaved,omitempty"` // the set was never confirmed as recorded
+	Ask         bool             `json:"ask,omitempty"`     // ask at sign-in
+	MustEnroll  bool             `json:"mustenroll,omitempty"`
+	Tries       map[string]tries `json:"tries,omitempty"`    // by Method.String
+	Failures    []int64          `json:"failures,omitempty"` // failed second factors after a right password, 30 days
+	Compromised bool             `json:"compromised,omitempty"`
+	Disabled    bool             `json:"disabled,omitempty"`
+	Forgotten   bool             `json:"forgotten,omitempty"` // a tombstone: the record expires
+}
+
+func (a *account) version() int { return a.V }
+
+// reason returns why nobody may pass as this user, "" when it is only a matter of
+// proofs.
+func (a *account) reason(u User) Reason {
+	switch {
+	case a.Forgotten:
+		return ReasonUserForgotten
+	case a.Disabled, u.Disabled:
+		return ReasonUserDisabled
+	}
+	return ""
+}
+
+// holds reports whether the user holds a factor that backup codes stand in for.
+func (a *account) holds() bool { return len(a.TOTP) > 0 }
+
+// held returns what the user can be asked for, best first, and what may be used
+// now.
+func (a *account) held(g *Guard, now time.Time) []holding {
+	var held []holding
+	add := func(m Method, sealed bool) {
+		t := a.Tries[m.String()]
+		h := holding{m, usable}
+		switch {
+		case sealed || t.disabled(g.policy.Limits, m):
+			h.state = unusable
+		case t.left(g.policy.Limits, m, now) > 0:
+			h.state = waiting
+		}
+		held = append(held, h)
+	}
+	if a.holds() {
+		lost := !slices.ContainsFunc(a.TOTP, func(t authenticator) bool { return g.ring.Knows(t.Sealed) })
+		add(TOTP, lost)
+	}
+	if len(a.Codes) > 0 {
+		add(BackupCode, false)
+	}
+	return held
+}
+
+// setTries replaces the count of m.
+func (a *account) setTries(m Method, t tries) {
+	if a.Tries == nil {
+		a.Tries = make(map[string]tries)
+	}
+	a.Tries[m.String()] = t
+}
+
+// stored is a record and what it holds.
+type stored[T any] struct {
+	rec  Record
+	data T
+}
+
+// state is one user as one operation sees her: a snapshot, and on top of it what
+// the operation has decided to change. It serves one attempt of one operation.
+type state struct {
+	g      *Guard
+	now    time.Time
+	client Client
+	actor  string // of the events
+	note   string
+	user   User
+	owner  string
+
+	account stored[account]
+	history stored[history]
+	// Sessions and pendings that are not over, oldest first. Nil until list has
+	// read them; those that are over or unreadable are ended by the next commit
+	// that has room.
+	sessions []stored[sessionData]
+	pendings []stored[pendingData]
+	listed   bool
+	debris   []Record
+
+	touched bool // the account must be written
+	writes  []Write
+	events  []Event
+}
+
+func ownerOf(user string) string { return "u/" + user }
+
+// newState returns an empty snapshot of the user with this id.
+func (g *Guard) newState(now time.Time, c Client, user string) *state {
+	return &state{g: g, now: now, client: c, actor: user, user: User{ID: user}, owner: ownerOf(user)}
+}
+
+// load reads the user from the directory and everything stored about her.
+func (g *Guard) load(ctx context.Context, now time.Time, c Client, user string) (*state, error) {
+	s := g.newState(now, c, user)
+	if err := s.directory(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.list(ctx)
+}
+
+// directory asks the host about the user.
+func (s *state) directory(ctx context.Context) error {
+	u, err := s.g.users.User(ctx, s.user.ID)
+	switch {
+	case errors.Is(err, ErrNoUser):
+		return refuse(ErrNoUser, ReasonUserUnknown)
+	case err != nil:
+		return &unavailable{"ask the directory", ReasonDirectoryFailed, err}
+	case u.ID != s.user.ID:
+		return &unavailable{"ask the directory", ReasonDirectoryFailed,
+			errors.New("Users.User returned another user than it was asked for")}
+	}
+	s.user = u
+	return nil
+}
+
+// list reads everything of the user in one snapshot, in place of whatever was
+// read before.
+func (s *state) list(ctx context.Context) error {
+	records, err := s.g.store.List(ctx, s.owner)
+	if err != nil {
+		return &unavailable{"list records", ReasonStoreFailed, err}
+	}
+	s.sessions, s.pendings, s.debris = nil, nil, nil
+	s.account, s.history = stored[account]{rec: Record{Key: s.accountKey()}}, stored[history]{rec: Record{Key: s.historyKey()}}
+	for _, r := range records {
+		if err := s.sort(r); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(s.sessions, func(a, b stored[sessionData]) int { return order(a.data.Created, b.data.Created, a.rec, b.rec) })
+	slices.SortFunc(s.pendings, func(a, b stored[pendingData]) int { return order(a.data.Created, b.data.Created, a.rec, b.rec) })
+	s.listed = true
+	return nil
+}
+
+// sort puts one record where it belongs.
+func (s *state) sort(r Record) error {
+	if r.Owner != s.owner {
+		return &unavailable{"list records", ReasonStoreContract, errors.New("a record of another owner")}
+	}
+	switch r.Kind {
+	case kindAccount:
+		return s.setAccount(r)
+	case kindHistory:
+		return s.setHistory(r)
+	case kindSession:
+		var d stored[sessionData]
+		if s.g.open(r, &d.data) != nil || s.g.sessionOver(r, d.data, s.now) != "" {
+			s.debris = append(s.debris, r)
+			return nil
+		}
+		d.rec = r
+		s.sessions = append(s.sessions, d)
+	case kindPending:
+		var d stored[pendingData]
+		if s.g.open(r, &d.data) != nil || s.over(r, s.now) {
+			s.debris = append(s.debris, r)
+			return nil
+		}
+		d.rec = r
+		s.pendings = append(s.pendings, d)
+	}
+	return nil // of a later version of the library
+}
+
+// order sorts by age; the id settles ties, so that every process ends the same.
+func order(a, b int64, x, y Record) int {
+	switch {
+	case a < b || a == b && x.ID < y.ID:
+		return -1
+	case a == b && x.ID == y.ID:
+		return 0
+	}
+	return 1
+}
+
+// setAccount takes the account from r. A tombstone that is over is no account,
+// and one that may not be trusted is never taken for none.
+func (s *state) setAccount(r Record) error {
+	s.account = stored[account]{rec: r}
+	if r.Version == "" {
+		return nil
+	}
+	if err := s.g.open(r, &s.account.data); err != nil {
+		return err
+	}
+	if s.over(r, s.now) {
+		s.account.data = account{}
+	}
+	return nil
+}
+
+func (s *state) setHistory(r Record) error {
+	s.history = stored[history]{rec: r}
+	if r.Version == "" {
+		return nil
+	}
+	return s.g.open(r, &s.history.data)
+}
+
+func (s *state) over(r Record, now time.Time) bool {
+	return !r.Expires.IsZero() && !now.Before(r.Expires)
+}
+
+func (s *state) accountKey() Key { return Key{Owner: s.owner, Kind: kindAccount} }
+func (s *state) historyKey() Key { return Key{Owner: s.owner, Kind: kindHistory} }
+
+// put stages a record in place of old.
+func (s *state) put(old Record, expires time.Time, value any) {
+	s.stage(Write{Record: s.g.seal(old.Key, expires, value), IfVersion: old.Version})
+}
+
+// end stages the deletion of a record.
+func (s *state) end(old Record) {
+	s.stage(Write{Record: Record{Key: old.Key}, IfVersion: old.Version})
+}
+
+// stage adds w, in place of what was staged for the same record before.
+func (s *state) stage(w Write) {
+	s.writes = slices.DeleteFunc(s.writes, func(earlier Write) bool { return earlier.Key == w.Key })
+	if len(w.Data) > 0 || w.IfVersion != "" {
+		s.writes = append(s.writes, w)
+	}
+}
+
+// endSession stages the end of a session and of the flows it opened.
+func (s *state) endSession(id string) {
+	s.sessions = slices.DeleteFunc(s.sessions, func(d stored[sessionData]) bool {
+		if d.rec.ID == id {
+			s.end(d.rec)
+		}
+		return d.rec.ID == id
+	})
+	s.endPendings(func(d pendingData) bool { return d.Session == id })
+}
+
+// endPendings stages the end of the flows that match.
+func (s *state) endPendings(match func(pendingData) bool) {
+	s.pendings = slices.DeleteFunc(s.pendings, func(d stored[pendingData]) bool {
+		if match(d.data) {
+			s.end(d.rec)
+		}
+		return match(d.data)
+	})
+	s.touched = true
+}
+
+// endAll stages the end of every session and flow.
+func (s *state) endAll() {
+	for len(s.sessions) > 0 {
+		s.endSession(s.sessions[0].rec.ID)
+	}
+	s.endPendings(func(pendingData) bool { return true })
+}
+
+// tell stages an event, and its entry in the history when it is one to keep.
+func (s *state) tell(e Event) {
+	e.Actor, e.Note, e.User, e.At = s.actor, s.note, s.user.ID, s.now.UTC()
+	e.Client, e.Device = s.client, s.client.device()
+	s.events = append(s.events, e)
+	if !e.Name.kept() {
+		return
+	}
+	h := entry{
+		Name: e.Name, At: s.now.Unix(), Method: e.Method.String(), Reason: e.Reason,
+		Session: e.Session, Device: e.Device, Addr: s.client.addr(),
+	}
+	if s.actor != s.user.ID {
+		h.Actor = s.actor
+	}
+	entries := append(slices.Clone(s.history.data.Entries), h)
+	s.history.data.Entries = entries[max(0, len(entries)-maxHistory):]
+	s.put(s.history.rec, time.Time{}, history{V: recordVersion, Entries: s.history.data.Entries})
+}
+
+// commit returns what to write, nil when the operation changes nothing.
+func (s *state) commit() ([]Write, error) {
+	if s.touched {
+		a := s.account.data
+		a.V = recordVersion
+		var expires time.Time
+		if a.Forgotten {
+			expires = s.now.Add(forgetFor)
+		}
+		s.put(s.account.rec, expires, a)
+	}
+	for _, w := range s.writes {
+		if w.Kind == kindAccount && len(w.Data) > maxAccount {
+			return nil, &unavailable{"commit", ReasonStoreContract, fmt.Errorf("an account of %d bytes", len(w.Data))}
+		}
+	}
+	if len(s.writes) > 0 {
+		for _, r := range s.debris[:min(len(s.debris), maxWrites-len(s.writes))] {
+			s.end(r)
+		}
+	}
+	return s.writes, nil
+}
+
+// validUser reports whether id can be a user's.
+func validUser(id string) bool { return id != "" && validOwner(ownerOf(id)) }
+
+// validText reports whether s is at most limit code points of valid UTF-8 that
+// change neither lines nor the direction of writing where they are shown.
+func validText(s string, limit int) bool {
+	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= limit && !hasControl(s)
+}
+
+// hasControl reports whether s holds a control character, C0 or C1, or one that
+// turns the direction of writing.
+func hasControl(s string) bool {
+	for _, r := range s {
+		switch {
+		case r < 0x20, 0x7f <= r && r <= 0x9f, 0x2028 <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069:
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,184 @@
+package mfa
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// An Admin helps users who cannot help themselves. It can take away and never
+// give: no operation shows a secret, signs anybody in or sets a factor.
+// An Admin is safe for concurrent use.
+type Admin struct{ a *admin }
+
+type admin struct {
+	g           *Guard
+	actor, note string
+}
+
+// Operator returns the Admin of the installation's support desk. The host vouches
+// for it: it has authenticated the person and checked that she may do this. actor
+// names her in every event and in the user's history, 1 to 64 code points, and
+// reason enters the events, at most 200; an operation with others returns
+// ErrInvalid.
+func (g *Guard) Operator(actor, reason string) *Admin { return &Admin{&admin{g, actor, reason}} }
+
+// Reset removes everything that user holds, ends her sessions and flows, and makes
+// her enroll at the next sign-in: for a user who lost her factors. Until then her
+// password alone leads to enrollment, so reset only whom you have recognized by
+// other means. It returns ErrNoUser, ErrInvalid or ErrUnavailable, and tries until
+// ctx ends, as all operations of an Admin do.
+func (a *Admin) Reset(ctx context.Context, user string) error {
+	return a.a.change(ctx, user, func(s *state) {
+		d := &s.account.data
+		*d = account{MustEnroll: true, Failures: d.Failures, Compromised: d.Compromised, Disabled: d.Disabled}
+		s.endAll()
+		s.tell(Event{Name: EventFactorsReset})
+	})
+}
+
+// Unlock ends the waits of a user's methods. The counts stay, so that the next
+// wrong proof waits longer than the last; a method that is disabled stays so.
+func (a *Admin) Unlock(ctx context.Context, user string) error {
+	return a.a.change(ctx, user, func(s *state) {
+		for _, m := range []Method{TOTP, BackupCode} {
+			t := s.account.data.Tries[m.String()]
+			if t.left(s.g.policy.Limits, m, s.now) > 0 {
+				t.Last = 0
+				s.account.data.setTries(m, t)
+				s.touched = true
+				s.tell(Event{Name: EventMethodUnlocked, Method: m})
+			}
+		}
+	})
+}
+
+// EndSessions ends every session and flow of a user.
+func (a *Admin) EndSessions(ctx context.Context, user string) error {
+	return a.a.change(ctx, user, func(s *state) {
+		s.endAll()
+		s.tell(Event{Name: EventSessionsEnded})
+	})
+}
+
+// change carries out an operation on a user whom the directory knows.
+func (a *admin) change(ctx context.Context, user string, do func(*state)) error {
+	if a.actor == "" || !validText(a.actor, maxName) || !validText(a.note, maxNote) {
+		return invalid("actor is not 1 to 64 code points, or reason longer than 200")
+	}
+	return a.g.change(ctx, user, func(s *state) error {
+		if err := s.directory(ctx); err != nil {
+			return err
+		}
+		if s.account.data.Forgotten {
+			return refuse(ErrNoUser, ReasonUserForgotten)
+		}
+		s.actor, s.note = a.actor, a.note
+		do(s)
+		return nil
+	})
+}
+
+const (
+	maxNote   = 200
+	actorHost = "host" // of what the host did by itself
+	forgetFor = 30 * 24 * time.Hour
+)
+
+// change carries out an operation on everything that is stored about a user. The
+// host itself acts. It ends things, so it tries until ctx ends.
+func (g *Guard) change(ctx context.Context, user string, do func(*state) error) error {
+	if !validUser(user) {
+		return invalid("not a user id")
+	}
+	_, err := run(ctx, g, untilEnded, func(now time.Time) (*state, struct{}, error) {
+		s := g.newState(now, Client{}, user)
+		s.actor = actorHost
+		if err := s.list(ctx); err != nil {
+			return nil, struct{}{}, err
+		}
+		return s, struct{}{}, do(s)
+	})
+	return err
+}
+
+// Disable ends everything that user has going and refuses sign-ins until Enable.
+// The host calls it when it disables a user: an ordinary request does not ask the
+// directory, so that without it her sessions would live on. What she holds stays.
+// Like all of the following it returns ErrInvalid or ErrUnavailable, works on
+// users whom the directory does not know, changes nothing when done again, and
+// tries until ctx ends.
+func (g *Guard) Disable(ctx context.Context, user string) error {
+	return g.change(ctx, user, func(s *state) error {
+		s.account.data.Disabled = true
+		s.endAll()
+		s.tell(Event{Name: EventUserDisabled})
+		return nil
+	})
+}
+
+// Enable lets a user sign in again after Disable.
+func (g *Guard) Enable(ctx context.Context, user string) error {
+	return g.change(ctx, user, func(s *state) error {
+		if s.account.data.Disabled {
+			s.account.data.Disabled, s.touched = false, true
+			s.tell(Event{Name: EventUserEnabled})
+		}
+		return nil
+	})
+}
+
+// CredentialsChanged ends every session and flow of a user. A host that keeps the
+// password hashes calls it after every change of a password, whoever made it.
+// What the old password was suspected of is forgotten with it.
+func (g *Guard) CredentialsChanged(ctx context.Context, user string) error {
+	return g.change(ctx, user, func(s *state) error {
+		s.account.data.Failures, s.account.data.Compromised = nil, false
+		s.endAll()
+		s.tell(Event{Name: EventCredentialsChanged})
+		return nil
+	})
+}
+
+// Forget erases everything stored about a user whom the host deletes. For 30 days
+// a tombstone refuses sign-ins as this user, so that a request under way cannot
+// bring her back.
+func (g *Guard) Forget(ctx context.Context, user string) error {
+	return g.change(ctx, user, func(s *state) error {
+		s.account.data = account{Forgotten: true}
+		s.endAll()
+		if s.history.rec.Version != "" {
+			s.end(s.history.rec)
+		}
+		s.tell(Event{Name: EventUserForgotten})
+		return nil
+	})
+}
+
+// Reseal seals everything of a user under the first key, so that an older one can
+// be dropped once every user is done and a day has passed: tokens in browsers
+// still need the key they were made with. What is sealed under a key that is
+// gone already stays as it is.
+func (g *Guard) Reseal(ctx context.Context, user string) error {
+	return g.change(ctx, user, func(s *state) error {
+		if s.account.rec.Version == "" {
+			return nil
+		}
+		list := slices.Clone(s.account.data.TOTP)
+		for i := range list {
+			secret, err := list[i].secret(g, s.owner)
+			if err == nil {
+				list[i].Sealed = g.ring.Seal(secret, s.owner, "totp", list[i].ID)
+			}
+		}
+		s.account.data.TOTP, s.touched = list, true
+		if s.history.rec.Version != "" {
+			s.put(s.history.rec, time.Time{}, s.history.data)
+		}
+		for _, d := range s.sessions {
+			s.put(d.rec, d.rec.Expires, d.data)
+		}
+		s.tell(Event{Name: EventResealed})
+		return nil
+	})
+}

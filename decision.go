@@ -1,0 +1,293 @@
+package mfa
+
+import (
+	"slices"
+	"time"
+)
+
+// A Method is a way to prove something. The zero Method is invalid. The numbers
+// are stored and never change.
+type Method int
+
+const (
+	TOTP       Method = iota + 1 // a code from an authenticator app (RFC 6238)
+	BackupCode                   // a look-up secret (SP 800-63B-4 section 3.1.2)
+	EmailCode                    // a code sent by email
+	SMSCode                      // a code sent by text message
+	Password                     // the first factor again: a password, or a sign-in at the provider
+)
+
+// String returns a stable word, "" for an invalid Method.
+func (m Method) String() string {
+	switch m {
+	case TOTP:
+		return "totp"
+	case BackupCode:
+		return "backup_code"
+	case EmailCode:
+		return "email_code"
+	case SMSCode:
+		return "sms_code"
+	case Password:
+		return "password"
+	}
+	return ""
+}
+
+// methodOf returns the Method whose word is s, 0 when none is.
+func methodOf(s string) Method {
+	for m := TOTP; m <= Password; m++ {
+		if m.String() == s {
+			return m
+		}
+	}
+	return 0
+}
+
+// second reports whether m proves a second factor.
+func (m Method) second() bool { return m >= TOTP && m <= SMSCode }
+
+// backed reports whether m is a factor that backup codes stand in for: neither
+// mail nor text messages, which have a way back of their own.
+func (m Method) backed() bool { return m == TOTP }
+
+// Need is the next step of a flow and the methods that satisfy it.
+type Need struct {
+	Step      Step
+	Methods   []Method  // best first
+	SkipUntil time.Time // StepEnroll may be skipped until then; zero: it may not
+	Why       Reason
+}
+
+// A Step is one screen of a flow. The zero Step is invalid: nothing is missing.
+type Step int
+
+const (
+	StepVerify      Step = iota + 1 // prove one of Methods
+	StepEnroll                      // bind one of Methods
+	StepSaveCodes                   // record the backup codes, then SaveCodes
+	StepNewPassword                 // the host's own form, then Guard.CredentialsChanged
+)
+
+// String returns a stable word, "" for an invalid Step.
+func (s Step) String() string {
+	switch s {
+	case StepVerify:
+		return "verify"
+	case StepEnroll:
+		return "enroll"
+	case StepSaveCodes:
+		return "save_codes"
+	case StepNewPassword:
+		return "new_password"
+	}
+	return ""
+}
+
+// situation is everything the decision looks at. It holds values only: the same
+// situation always leads to the same verdict.
+type situation struct {
+	now   time.Time
+	place place
+	rule  rule
+	fresh time.Duration // how old a proof may be for a sensitive action
+
+	held        []holding // factors held, and backup codes left
+	ask         bool      // the user's switch: ask at sign-in
+	mustEnroll  bool      // reset, and nothing bound since
+	unsaved     bool      // backup codes were issued and never confirmed as recorded
+	compromised bool      // the password is known to somebody else
+
+	byPassword bool // how the first factor was proven, and when
+	firstAt    time.Time
+	proofs     []Proven // second factors proven in this flow or session
+
+	skipped  bool // the user put enrollment off
+	enrolled bool // this flow bound what it was opened to bind
+	staged   bool // this flow shows backup codes that are not confirmed
+}
+
+// place is where a flow leads.
+type place int
+
+const (
+	toSignIn place = iota + 1
+	toEnter
+	toConfirm
+	toEnroll
+)
+
+// rule is what the rules ask at one place. Further rules add to it.
+type rule struct {
+	required bool
+	from     time.Time
+	allowed  []Method // that satisfy it, best first
+}
+
+// holding is one method that the user can be asked for.
+type holding struct {
+	method Method
+	state  usability
+}
+
+type usability int
+
+const (
+	usable   usability = iota + 1
+	waiting            // locked for a while
+	unusable           // disabled, or sealed under a lost key
+)
+
+// verdict is what the decision found: refused, or a step that is missing, or
+// neither: allowed.
+type verdict struct {
+	refused bool
+	step    Step
+	methods []Method
+	until   time.Time // StepEnroll may be skipped until then
+	waits   bool      // all methods of StepVerify are waiting
+	why     Reason
+}
+
+func (v verdict) allowed() bool { return !v.refused && v.step == 0 }
+
+// decide says what is missing before s.place is reached. It is the whole policy:
+// no other code asks whether somebody may pass.
+func decide(s situation) verdict {
+	var v verdict
+	switch s.place {
+	case toSignIn, toEnter:
+		v = s.gate()
+	case toConfirm, toEnroll:
+		v = s.sensitive()
+	default:
+		return verdict{refused: true, why: ReasonInvalidArgument}
+	}
+	if !v.allowed() {
+		return v
+	}
+	// Codes are shown to nobody who has not just passed a second factor
+	// (SP 800-63B-4 section 3.1.2.1 asks AAL2).
+	if s.staged || s.place == toSignIn && s.unsaved && s.proven(s.held, time.Time{}) {
+		return verdict{step: StepSaveCodes, why: ReasonCodesNotSaved}
+	}
+	if s.place == toSignIn && s.byPassword && s.compromised {
+		return verdict{step: StepNewPassword, why: ReasonCompromised}
+	}
+	return v
+}
+
+// gate decides about sign-ins and doors.
+func (s situation) gate() verdict {
+	due := s.rule.required && !s.now.Before(s.rule.from)
+	held := factors(s.held)
+	satisfying := s.held
+	if own := s.satisfying(); s.rule.required && len(factors(own)) > 0 {
+		satisfying = own
+	}
+	why := ReasonNotRequired
+	if len(held) > 0 && (due || s.place == toSignIn && s.ask) {
+		why = ReasonProven
+		asked := ReasonSwitch
+		if due {
+			asked = ReasonRule
+		} else {
+			satisfying = s.held // only the user's own switch asks
+		}
+		if !s.proven(satisfying, time.Time{}) {
+			return verify(satisfying, asked)
+		}
+	}
+	if s.place == toSignIn && s.mustEnroll && len(held) == 0 {
+		return verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonReset}
+	}
+	if s.rule.required && len(factors(s.satisfying())) == 0 {
+		v := verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonRule}
+		if len(held) > 0 {
+			v.why = ReasonNotAllowed
+		}
+		if due {
+			return v
+		}
+		if !s.skipped {
+			v.until = s.rule.from
+			return v
+		}
+		why = ReasonSkipped
+	}
+	return verdict{why: why}
+}
+
+// sensitive decides about actions that need a fresh proof: of a second factor
+// when one is held (a password alone is not enough then), else of the first.
+func (s situation) sensitive() verdict {
+	if len(factors(s.held)) > 0 {
+		if !s.proven(s.held, s.now.Add(-s.fresh)) {
+			return verify(s.held, ReasonStale)
+		}
+	} else if !s.recent(s.firstAt, s.now.Add(-s.fresh)) {
+		return verdict{step: StepVerify, methods: []Method{Password}, why: ReasonStale}
+	}
+	if s.place == toEnroll && !s.enrolled {
+		return verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonRequested}
+	}
+	return verdict{why: ReasonProven}
+}
+
+// verify asks for one of by. A method that is locked for a while is named last:
+// trying it tells when the wait ends. None at all that could ever be used is
+// refused, and never answered by enrollment: loss of a factor is not its absence.
+func verify(by []holding, why Reason) verdict {
+	v := verdict{step: StepVerify, waits: true, why: why}
+	for _, state := range []usability{usable, waiting} {
+		for _, h := range by {
+			if h.state == state {
+				v.methods = append(v.methods, h.method)
+				v.waits = v.waits && state == waiting
+			}
+		}
+	}
+	if len(v.methods) == 0 {
+		return verdict{refused: true, why: ReasonNoUsableFactor}
+	}
+	return v
+}
+
+// satisfying returns what is held and satisfies the rule: what it allows, and the
+// backup codes that stand in for it.
+func (s situation) satisfying() []holding {
+	var own []holding
+	for _, h := range s.held {
+		if h.method == BackupCode || slices.Contains(s.rule.allowed, h.method) {
+			own = append(own, h)
+		}
+	}
+	return own
+}
+
+// proven reports whether one of the methods by was proven, not before since.
+func (s situation) proven(by []holding, since time.Time) bool {
+	for _, p := range s.proofs {
+		// A backup code proves the second factor even after it was the last one.
+		ok := p.Method == BackupCode && len(factors(by)) > 0
+		for _, h := range by {
+			ok = ok || h.method == p.Method
+		}
+		if ok && (since.IsZero() || s.recent(p.At, since)) {
+			return true
+		}
+	}
+	return false
+}
+
+// recent reports whether at lies between since and now. A proof from further
+// ahead than it may be old comes from before the clock was set back: not recent.
+func (s situation) recent(at, since time.Time) bool {
+	return !at.Before(since) && at.Sub(s.now) <= s.now.Sub(since)
+}
+
+// factors returns the holdings that make a user hold a factor: all but backup
+// codes, which only stand in for one.
+func factors(held []holding) []holding {
+	return slices.DeleteFunc(slices.Clone(held), func(h holding) bool { return h.method == BackupCode })
+}

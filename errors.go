@@ -1,0 +1,184 @@
+package mfa
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What a caller branches on. Every error of this package wraps one of them or
+// the error of a store or a directory. Show a browser no more than the sentinel:
+// it is the same for everything that an attacker must not tell apart. ReasonOf
+// says more, for logs and for the host.
+var (
+	// ErrConflict is returned by Store.Commit when a condition does not hold.
+	ErrConflict = errors.New("mfa: record changed")
+	// ErrInvalid is a malformed argument: a fault of the calling program, such as
+	// an empty user id.
+	ErrInvalid = errors.New("mfa: invalid argument")
+	// ErrNoSession means that the token names no session that is still alive.
+	ErrNoSession = errors.New("mfa: no session")
+	// ErrNoPending means that the token names no flow that can still go on.
+	ErrNoPending = errors.New("mfa: no pending sign-in")
+	// ErrNoUser is returned by Users when there is no such user.
+	ErrNoUser = errors.New("mfa: no such user")
+	// ErrRefused is the one face of every failed proof.
+	ErrRefused = errors.New("mfa: not accepted")
+	// ErrThrottled is wrapped by *ThrottledError.
+	ErrThrottled = errors.New("mfa: too many tries")
+	// ErrStepUp is wrapped by *StepUpError.
+	ErrStepUp = errors.New("mfa: a fresh proof is needed")
+	// ErrForbidden means that a rule or a limit does not allow the operation.
+	ErrForbidden = errors.New("mfa: not allowed")
+	// ErrUnavailable means that the store or the directory failed, or that a
+	// record cannot be trusted. Nothing was granted. Whether an answer was right
+	// it does not say.
+	ErrUnavailable = errors.New("mfa: temporarily unavailable")
+)
+
+// A ThrottledError says when to try again. It wraps ErrThrottled.
+type ThrottledError struct {
+	// RetryAfter is the wait that is left, never more than Limits.WaitMax.
+	RetryAfter time.Duration
+
+	reason Reason
+}
+
+func (e *ThrottledError) Error() string { return ErrThrottled.Error() }
+func (e *ThrottledError) Unwrap() error { return ErrThrottled }
+
+// A StepUpError says that an operation needs a fresher or stronger proof than
+// the session has. Give its Purpose to Session.StepUp, then try again with the
+// session that the flow leads to. It wraps ErrStepUp.
+type StepUpError struct {
+	Purpose Purpose
+
+	reason Reason
+}
+
+func (e *StepUpError) Error() string { return ErrStepUp.Error() }
+func (e *StepUpError) Unwrap() error { return ErrStepUp }
+
+// refusal is a sentinel with its reason.
+type refusal struct {
+	face   error
+	reason Reason
+}
+
+func (e *refusal) Error() string { return e.face.Error() }
+func (e *refusal) Unwrap() error { return e.face }
+
+// answers reports whether err is the answer of an operation that ran to its end,
+// so that what it counted is committed. Any other error discards it.
+func answers(err error) bool {
+	switch err.(type) {
+	case nil, *refusal, *ThrottledError, *StepUpError:
+		return true
+	}
+	return false
+}
+
+func invalid(what string) error { return fmt.Errorf("%w: %s", ErrInvalid, what) }
+
+func refuse(face error, why Reason) error { return &refusal{face, why} }
+
+// unavailable is a failure of something the library depends on. It wraps both
+// ErrUnavailable and the cause, which a host logs and a browser never sees.
+type unavailable struct {
+	doing  string
+	reason Reason
+	cause  error
+}
+
+func (e *unavailable) Error() string {
+	return fmt.Sprintf("%v: %s: %v", ErrUnavailable, e.doing, e.cause)
+}
+func (e *unavailable) Unwrap() []error { return []error{ErrUnavailable, e.cause} }
+
+// ReasonOf returns why err happened, "" when err is nil or not of this package.
+// Never show it to an unauthenticated browser.
+func ReasonOf(err error) Reason {
+	if e, ok := errors.AsType[*refusal](err); ok {
+		return e.reason
+	}
+	if e, ok := errors.AsType[*ThrottledError](err); ok {
+		return e.reason
+	}
+	if e, ok := errors.AsType[*StepUpError](err); ok {
+		return e.reason
+	}
+	if e, ok := errors.AsType[*unavailable](err); ok {
+		return e.reason
+	}
+	if errors.Is(err, ErrInvalid) {
+		return ReasonInvalidArgument
+	}
+	return ""
+}
+
+// A Reason is a stable machine-readable word that says why something was
+// refused, asked for or allowed. Words are added, never changed.
+type Reason string
+
+// Why a proof or a flow was refused.
+const (
+	ReasonMalformedCode    Reason = "malformed_code"    // cannot be a code at all; not counted
+	ReasonWrongCode        Reason = "wrong_code"        // counted
+	ReasonTOTPReused       Reason = "totp_reused"       // right, but of a time step used before; counted
+	ReasonMethodNotAsked   Reason = "method_not_asked"  // the flow asks for something else
+	ReasonMethodLocked     Reason = "method_locked"     // too many wrong in a row: wait
+	ReasonTooManyTries     Reason = "too_many_tries"    // the flow is over: sign in again
+	ReasonNoUsableFactor   Reason = "no_usable_factor"  // every factor held is locked, disabled or sealed under a lost key
+	ReasonStepNotAsked     Reason = "step_not_asked"    // the flow is at another step
+	ReasonNotStaged        Reason = "not_staged"        // confirm without start
+	ReasonCannotSkip       Reason = "cannot_skip"       // enrollment is due
+	ReasonUserDisabled     Reason = "user_disabled"     // by the directory or by Guard.Disable
+	ReasonUserForgotten    Reason = "user_forgotten"    // by Guard.Forget, in the last 30 days
+	ReasonUserUnknown      Reason = "user_unknown"      // the directory has no such user
+	ReasonFactorRequired   Reason = "factor_required"   // a rule requires the factor that would be removed
+	ReasonTooManyFactors   Reason = "too_many_factors"  // at most 3 authenticators
+	ReasonTooManySessions  Reason = "too_many_sessions" // the oldest ended to make room
+	ReasonUnknownFactor    Reason = "unknown_factor"    // no authenticator with this id
+	ReasonNoFactor         Reason = "no_factor"         // backup codes need a factor they back up
+	ReasonStaleReassertion Reason = "stale_reassertion" // the provider's auth_time is too old
+	ReasonInvalidArgument  Reason = "invalid_argument"  // see ErrInvalid
+	ReasonUnknownKey       Reason = "unknown_key"       // made with a key that is not in Keys
+	ReasonAlreadyCompleted Reason = "already_completed" // the flow reached its outcome before
+	ReasonExpired          Reason = "expired"           // over by its own clock
+	ReasonIdle             Reason = "idle"              // unused for longer than Rules.IdleFor
+	ReasonReplaced         Reason = "replaced"          // the token was replaced by an elevation
+	ReasonNotFound         Reason = "not_found"         // ended, or never was
+	ReasonForgedToken      Reason = "forged_token"      // no token of this guard, or of another kind
+	ReasonOtherSession     Reason = "other_session"     // the flow belongs to another session, or to one that ended
+	ReasonIssuedBefore     Reason = "issued_before"     // earlier than Config.NotBefore
+	ReasonTampered         Reason = "tampered"          // a record was changed behind the library's back
+	ReasonMalformedRecord  Reason = "malformed_record"  // a record is no JSON of ours
+	ReasonNewerRecord      Reason = "newer_record"      // a record of a later version of the library
+	ReasonStoreFailed      Reason = "store_failed"      // the store returned an error; nothing was applied or it is not known
+	ReasonStoreContract    Reason = "store_contract"    // the store broke its contract
+	ReasonBusy             Reason = "busy"              // other operations on the same user came between, 8 times
+	ReasonDirectoryFailed  Reason = "directory_failed"  // Users returned an error other than ErrNoUser
+	ReasonHashing          Reason = "hashing"           // the context ended while waiting for a password hash
+)
+
+// Why a flow asks for something, and why it asks for nothing.
+const (
+	ReasonRule          Reason = "required_by_rule"     // the rules ask
+	ReasonSwitch        Reason = "asked_by_user"        // the user's own switch asks
+	ReasonReset         Reason = "reset"                // an administrator reset the factors
+	ReasonStale         Reason = "proof_too_old"        // a sensitive action needs a fresh proof
+	ReasonNotAllowed    Reason = "method_not_allowed"   // what the user holds does not satisfy the rule
+	ReasonRequested     Reason = "requested"            // the user wants to enroll
+	ReasonCodesNotSaved Reason = "codes_not_saved"      // new backup codes were not confirmed as recorded
+	ReasonCompromised   Reason = "password_compromised" // too many failed second factors after the right password
+	ReasonNotRequired   Reason = "not_required"         // nothing asks
+	ReasonProven        Reason = "proven"               // everything asked for was proven
+	ReasonSkipped       Reason = "skipped"              // enrollment was put off until its date
+)
+
+// What Overview.Advice says.
+const (
+	ReasonAdviseFactor   Reason = "advise_factor"          // turn on an authenticator app
+	ReasonAdviseCodes    Reason = "advise_codes"           // few backup codes are left, or none, or they were not saved
+	ReasonAdviseSessions Reason = "advise_review_sessions" // several sessions: are they all yours?
+)

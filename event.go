@@ -1,0 +1,129 @@
+package mfa
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// An Event is one thing that happened to a user, or was refused. It never holds
+// a secret, a code or a token.
+type Event struct {
+	// ID is the same in all events of one operation, however often the operation
+	// had to be run again. Each event is reported once.
+	ID   string
+	Name EventName
+	// Actor is who did it: the user's id, what Guard.Operator was given, or "host"
+	// when the host itself acted, as in Guard.Disable.
+	Actor string
+	// User is whom it concerns.
+	User string
+	// Method is the method concerned, zero when none is.
+	Method Method
+	// Reason says why, "" when the name says it all.
+	Reason Reason
+	// Session is the public id of the session concerned, or "".
+	Session string
+	// Note is what Guard.Operator was given as its reason: free text, at most 200
+	// code points, without control characters.
+	Note string
+	// Client is the peer, zero when the host or an operator acted. In
+	// Overview.Activity it has no user agent, and Device says what it was.
+	Client Client
+	Device string
+	At     time.Time // UTC
+}
+
+// An EventName is a stable word. Names are added, never changed.
+type EventName string
+
+// The events. Those marked * also enter the user's history.
+const (
+	EventSignInStarted      EventName = "sign_in_started"      // first factor right, more is asked
+	EventSignInRefused      EventName = "sign_in_refused"      // first factor right, and refused all the same
+	EventSignedIn           EventName = "signed_in"            // * a session began
+	EventSignedOut          EventName = "signed_out"           // * its user ended it
+	EventSteppedUp          EventName = "stepped_up"           // * a session was elevated
+	EventProofRefused       EventName = "proof_refused"        // a wrong, reused, malformed or throttled proof
+	EventMethodLocked       EventName = "method_locked"        // * too many wrong in a row: it waits
+	EventMethodDisabled     EventName = "method_disabled"      // * far too many: it must be bound again
+	EventMethodUnlocked     EventName = "method_unlocked"      // * the waits ended early
+	EventPasswordSuspect    EventName = "password_compromised" // * failed second factors after the right password add up
+	EventFactorAdded        EventName = "factor_added"         // * an authenticator was bound
+	EventFactorRenamed      EventName = "factor_renamed"       // *
+	EventFactorRemoved      EventName = "factor_removed"       // *
+	EventCodesIssued        EventName = "codes_issued"         // * the old ones are void
+	EventCodesSaved         EventName = "codes_saved"          // *
+	EventCodeUsed           EventName = "code_used"            // * a backup code
+	EventAskChanged         EventName = "ask_changed"          // * the "ask at sign-in" switch
+	EventSessionsEnded      EventName = "sessions_ended"       // * by revocation
+	EventFactorsReset       EventName = "factors_reset"        // * by an administrator
+	EventUserDisabled       EventName = "user_disabled"        // *
+	EventUserEnabled        EventName = "user_enabled"         // *
+	EventUserForgotten      EventName = "user_forgotten"       // its history is erased
+	EventCredentialsChanged EventName = "credentials_changed"  // *
+	EventResealed           EventName = "resealed"             // under the first key
+)
+
+// LogEvents returns a Config.OnEvent that writes each event to log as one
+// record. Refusals are warnings, everything else is information.
+func LogEvents(log *slog.Logger) func(context.Context, Event) {
+	return func(ctx context.Context, e Event) {
+		level := slog.LevelInfo
+		switch e.Name {
+		case EventProofRefused, EventSignInRefused, EventMethodLocked, EventMethodDisabled, EventPasswordSuspect:
+			level = slog.LevelWarn
+		}
+		log.LogAttrs(ctx, level, "mfa: "+string(e.Name), slog.Any("event", e))
+	}
+}
+
+// LogValue implements slog.LogValuer. Empty fields are left out.
+func (e Event) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("id", e.ID), slog.String("name", string(e.Name)), slog.Time("at", e.At)}
+	for _, a := range []struct{ key, value string }{
+		{"actor", e.Actor}, {"user", e.User}, {"method", e.Method.String()}, {"reason", string(e.Reason)},
+		{"session", e.Session}, {"note", e.Note}, {"user_agent", e.Client.UserAgent},
+	} {
+		if a.value != "" {
+			attrs = append(attrs, slog.String(a.key, a.value))
+		}
+	}
+	if e.Client.Addr.IsValid() {
+		attrs = append(attrs, slog.String("addr", e.Client.Addr.String()))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// history is the user's own view of what happened: a record of its own, so that
+// it never crowds the account.
+type history struct {
+	V       int     `json:"v"`
+	Entries []entry `json:"e"` // oldest first
+}
+
+func (h *history) version() int { return h.V }
+
+// maxHistory bounds the entries; the oldest goes.
+const maxHistory = 50
+
+type entry struct {
+	Name    EventName `json:"n"`
+	At      int64     `json:"t"`
+	Method  string    `json:"m,omitempty"` // Method.String
+	Reason  Reason    `json:"r,omitempty"`
+	Actor   string    `json:"a,omitempty"` // when not the user
+	Session string    `json:"s,omitempty"`
+	Device  string    `json:"d,omitempty"`
+	Addr    string    `json:"i,omitempty"`
+}
+
+// kept reports whether events of this name enter the history. What only an
+// attacker causes does not: a flood of it would push everything else out.
+func (n EventName) kept() bool {
+	switch n {
+	case EventSignInStarted, EventSignInRefused, EventProofRefused, EventUserForgotten, EventResealed:
+		return false
+	}
+	return true
+}

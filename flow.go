@@ -1,0 +1,304 @@
+package mfa
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seed-1320b244/mfa/internal/keyring"
+)
+
+// flow is a Pending at work: the user as loaded, the flow, and the session that
+// opened it. Its methods decide and stage; nothing is written before run commits.
+type flow struct {
+	*state
+	codes   *codeMaker
+	rec     Record // as stored; Version "" before the first commit
+	data    pendingData
+	token   string
+	by      string               // token of the session that opened it, "" at sign-in
+	session *stored[sessionData] // nil at sign-in
+}
+
+// situation collects what the decision looks at.
+func (f *flow) situation() situation {
+	a, rules := &f.account.data, f.g.policy.Rules
+	s := situation{
+		now:         f.now,
+		place:       f.data.To,
+		rule:        rules.at(f.data.purpose()),
+		fresh:       rules.FreshFor,
+		held:        a.held(f.g, f.now),
+		ask:         a.Ask,
+		mustEnroll:  a.MustEnroll,
+		unsaved:     a.Unsaved,
+		compromised: a.Compromised,
+		byPassword:  f.data.First.Password,
+		skipped:     f.data.Skipped,
+		enrolled:    f.data.Bound,
+		staged:      f.staged(),
+	}
+	if f.data.First.At != 0 {
+		s.firstAt = time.Unix(f.data.First.At, 0)
+	}
+	for _, p := range f.data.Proofs {
+		s.proofs = append(s.proofs, Proven{p.Method, time.Unix(p.At, 0)})
+	}
+	return s
+}
+
+// at returns what the rules ask where p leads.
+func (r Rules) at(p Purpose) rule {
+	at := rule{from: r.From, allowed: []Method{TOTP}}
+	switch p.to {
+	case toSignIn:
+		at.required = r.Require == RequireAtSignIn
+	case toEnter:
+		at.required = r.Require != RequireOff
+	}
+	return at
+}
+
+// staged reports whether the flow shows the account's current backup codes.
+func (f *flow) staged() bool {
+	return f.data.Codes != nil && f.data.CodeSet == f.account.data.CodeSet
+}
+
+// refusal is the error for a verdict that lets nobody on.
+func (f *flow) refusal(v verdict) error {
+	if v.refused {
+		return refuse(ErrRefused, v.why)
+	}
+	var soonest time.Duration
+	for _, m := range v.methods {
+		left := f.account.data.Tries[m.String()].left(f.g.policy.Limits, m, f.now)
+		if soonest == 0 || left < soonest {
+			soonest = left
+		}
+	}
+	return &ThrottledError{RetryAfter: soonest, reason: ReasonNoUsableFactor}
+}
+
+// accept records a right proof: its method's count begins anew.
+func (f *flow) accept(m Method) {
+	delete(f.account.data.Tries, m.String())
+	f.data.Proofs = proved(f.data.Proofs, m, f.now.Unix())
+	f.touched = true
+}
+
+// reject records a wrong proof, on the flow and on the account, and returns its
+// one face. What cannot be a code at all is no guess.
+func (f *flow) reject(m Method, why Reason) error {
+	f.tell(Event{Name: EventProofRefused, Method: m, Reason: why})
+	if why == ReasonMalformedCode {
+		return refuse(ErrRefused, why)
+	}
+	a, limits := &f.account.data, f.g.policy.Limits
+	t := a.Tries[m.String()].add(f.now)
+	a.setTries(m, t)
+	f.touched = true
+	if t.Wrong == limits.TriesBeforeWait {
+		f.tell(Event{Name: EventMethodLocked, Method: m})
+	}
+	if t.Wrong == limits.TriesBeforeDisable && t.disabled(limits, m) {
+		f.tell(Event{Name: EventMethodDisabled, Method: m})
+	}
+	if f.data.First.Password {
+		var suspect bool
+		if a.Failures, suspect = limits.suspect(a.Failures, f.now); suspect && !a.Compromised {
+			a.Compromised = true
+			f.tell(Event{Name: EventPasswordSuspect, Method: Password, Reason: ReasonCompromised})
+		}
+	}
+	f.miss()
+	return refuse(ErrRefused, why)
+}
+
+// miss counts a wrong proof on the flow, and ends it after too many.
+func (f *flow) miss() {
+	f.data.Tries++
+	if f.data.Tries >= f.g.policy.Limits.TriesPerPending {
+		f.consume(ReasonTooManyTries)
+	} else {
+		f.put(f.rec, f.rec.Expires, f.data)
+	}
+}
+
+// consume voids the token. What stays until the flow would have ended is a
+// tombstone that says why.
+func (f *flow) consume(why Reason) {
+	f.touched = true
+	if f.rec.Version != "" {
+		f.put(f.rec, f.rec.Expires, pendingData{
+			V: recordVersion, Secret: f.data.Secret, Created: f.data.Created, To: f.data.To, Arg: f.data.Arg, Over: why,
+		})
+	}
+}
+
+// advance asks the decision where the flow stands and stages what follows: a
+// session, or the flow at its next step.
+func (f *flow) advance(ctx context.Context) (Outcome, error) {
+	v := decide(f.situation())
+	if v.step == StepSaveCodes && !f.staged() {
+		if err := f.issueCodes(ctx); err != nil {
+			return Outcome{}, err
+		}
+	}
+	if v.allowed() && f.session == nil {
+		return f.begin(ctx)
+	}
+	if v.allowed() {
+		return f.elevate()
+	}
+	if err := f.keep(ctx); err != nil {
+		return Outcome{}, err
+	}
+	if v.refused {
+		return Outcome{}, refuse(ErrRefused, v.why)
+	}
+	return Outcome{Pending: f.handle()}, nil
+}
+
+// keep stages the flow as it stands, and its first time makes room for it.
+func (f *flow) keep(ctx context.Context) error {
+	if f.rec.Version != "" {
+		f.put(f.rec, f.rec.Expires, f.data)
+		return nil
+	}
+	if err := f.needList(ctx); err != nil {
+		return err
+	}
+	f.room(f.g.policy.Limits.PendingsPerUser)
+	t := keyring.NewToken(f.owner, "")
+	text, err := f.g.ring.SealToken(kindPending, t)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	sum := sha256.Sum256(t.Secret[:])
+	f.token = text
+	f.data.V, f.data.Secret, f.data.Created = recordVersion, sum[:], f.now.Unix()
+	f.rec = Record{Key: Key{f.owner, kindPending, t.ID}, Expires: f.now.Add(pendingFor)}
+	f.put(f.rec, f.rec.Expires, f.data)
+	f.touched = true
+	if f.data.To == toSignIn {
+		f.tell(Event{Name: EventSignInStarted})
+	}
+	return nil
+}
+
+// room ends the oldest flows until there is room for one more, those that are
+// over before those that are not.
+func (s *state) room(limit int) {
+	for len(s.pendings) >= limit {
+		oldest := max(0, slices.IndexFunc(s.pendings, func(d stored[pendingData]) bool { return d.data.Over != "" }))
+		s.end(s.pendings[oldest].rec)
+		s.pendings = slices.Delete(s.pendings, oldest, oldest+1)
+	}
+}
+
+// needList reads the other records of the user, when the operation began without
+// them. Should the account have changed since it was read, the commit fails.
+func (f *flow) needList(ctx context.Context) error {
+	if f.listed {
+		return nil
+	}
+	others := f.g.newState(f.now, f.client, f.user.ID)
+	if err := others.list(ctx); err != nil {
+		return err
+	}
+	if others.account.rec.Version != f.account.rec.Version {
+		return errChanged
+	}
+	f.sessions, f.debris, f.listed = others.sessions, others.debris, true
+	f.pendings = slices.DeleteFunc(others.pendings, func(d stored[pendingData]) bool { return d.rec.Key == f.rec.Key })
+	return nil
+}
+
+// errChanged makes run load again: the store was read twice and changed between.
+var errChanged = errors.New("mfa: changed while reading")
+
+// begin stages the session that a sign-in leads to.
+func (f *flow) begin(ctx context.Context) (Outcome, error) {
+	if err := f.needList(ctx); err != nil {
+		return Outcome{}, err
+	}
+	for len(f.sessions) >= f.g.policy.Limits.SessionsPerUser {
+		oldest := f.sessions[0].rec.ID
+		f.endSession(oldest)
+		f.tell(Event{Name: EventSessionsEnded, Reason: ReasonTooManySessions, Session: oldest})
+	}
+	f.consume(ReasonAlreadyCompleted)
+	rec := Record{Key: Key{Owner: f.owner, Kind: kindSession}, Expires: f.now.Add(f.g.policy.Rules.SessionFor)}
+	out, err := f.issue(rec, sessionData{
+		Created: f.now.Unix(), First: f.data.First, Proofs: f.data.Proofs,
+		Device: f.client.device(), Addr: f.client.addr(),
+	})
+	if err == nil {
+		f.tell(Event{Name: EventSignedIn, Method: f.last(), Session: out.Session.ID()})
+	}
+	return out, err
+}
+
+// elevate stages the session that opened the flow with what was proven since: it
+// keeps its id and its end, and gets a new token. The old one is void.
+func (f *flow) elevate() (Outcome, error) {
+	d := f.session.data
+	for _, p := range f.data.Proofs {
+		if i := slices.IndexFunc(d.Proofs, func(q proofData) bool { return q.Method == p.Method }); i < 0 || d.Proofs[i].At < p.At {
+			d.Proofs = proved(d.Proofs, p.Method, p.At)
+		}
+	}
+	if f.data.First.At > d.First.At {
+		d.First = f.data.First
+	}
+	if f.rec.Version != "" {
+		f.consume(ReasonAlreadyCompleted)
+	}
+	f.touched = true
+	out, err := f.issue(f.session.rec, d)
+	if err == nil {
+		f.tell(Event{Name: EventSteppedUp, Method: f.last(), Session: out.Session.ID()})
+	}
+	return out, err
+}
+
+// issue stages a session in place of old, with a new token.
+func (f *flow) issue(old Record, d sessionData) (Outcome, error) {
+	t := keyring.NewToken(f.owner, old.ID)
+	text, err := f.g.ring.SealToken(kindSession, t)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	sum := sha256.Sum256(t.Secret[:])
+	old.ID = t.ID
+	d.V, d.Secret, d.Seen = recordVersion, sum[:], f.now.Unix()
+	f.put(old, old.Expires, d)
+	rec := old
+	rec.Version = f.writes[len(f.writes)-1].Version
+	return Outcome{Session: &Session{&session{g: f.g, token: text, rec: rec, data: d, client: f.client}}}, nil
+}
+
+// last returns the method that was proven last in this flow, 0 for none.
+func (f *flow) last() Method {
+	if n := len(f.data.Proofs); n > 0 {
+		return f.data.Proofs[n-1].Method
+	}
+	return 0
+}
+
+// handle returns the flow for the next request.
+func (f *flow) handle() *Pending {
+	v := decide(f.situation())
+	h := &pending{
+		g: f.g, token: f.token, session: f.by, client: f.client,
+		need: Need{v.step, v.methods, v.until, v.why},
+		data: f.data, id: f.rec.ID, user: f.user.ID, expires: f.rec.Expires,
+	}
+	if v.step == StepSaveCodes && f.staged() {
+		h.codes = f.openCodes()
+	}
+	return &Pending{h}
+}

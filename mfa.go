@@ -1,0 +1,107 @@
+package mfa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/seed-1320b244/mfa/internal/keyring"
+)
+
+// Config wires a Guard. Issuer, Store, Users and Keys are required.
+type Config struct {
+	// Issuer is the product's name in authenticator apps: 1 to 64 code points
+	// without a colon or control characters.
+	Issuer string
+	// Store is where records live.
+	Store Store
+	// Users is the host's user directory.
+	Users Users
+	// Keys seals secrets and makes tokens. See ParseKeys and NewKey.
+	Keys Keys
+	// Policy is the installation's rules and figures. Zero: safe defaults.
+	Policy Policy
+	// OnEvent is called after each commit, in the calling goroutine, once for
+	// every event. It must be quick and is not called concurrently within one
+	// operation. Nil: events go nowhere but into the history.
+	OnEvent func(context.Context, Event)
+	// NotBefore refuses every session and flow that began earlier: set it to now
+	// after restoring the store from a backup, after a failover that may have lost
+	// writes, or when tokens leaked. Zero: no such limit.
+	NotBefore time.Time
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+}
+
+// A Guard decides who is signed in. It is safe for concurrent use, keeps nothing
+// in memory between calls, and starts no goroutine.
+type Guard struct {
+	issuer    string
+	store     Store
+	users     Users
+	ring      *keyring.Ring
+	policy    Policy // resolved
+	onEvent   func(context.Context, Event)
+	notBefore time.Time
+	now       func() time.Time
+	hashing   chan struct{} // a place for each password hash computed at once
+}
+
+// New checks c and returns a Guard. Its error names every field that is missing
+// or unsafe.
+func New(c Config) (*Guard, error) {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	switch {
+	case c.Issuer == "":
+		bad("Config.Issuer is missing")
+	case !validText(c.Issuer, maxName), strings.Contains(c.Issuer, ":"), strings.TrimSpace(c.Issuer) != c.Issuer:
+		bad("Config.Issuer is not 1 to %d code points without colon, control characters or space at its ends", maxName)
+	}
+	if c.Store == nil {
+		bad("Config.Store is missing")
+	}
+	if c.Users == nil {
+		bad("Config.Users is missing")
+	}
+	if c.Keys.ring == nil {
+		bad("Config.Keys is missing: see NewKey and ParseKeys")
+	}
+	policy, err := c.Policy.resolved()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, errors.Join(errs...))
+	}
+	g := &Guard{
+		issuer: c.Issuer, store: c.Store, users: c.Users, ring: c.Keys.ring(), policy: policy,
+		onEvent: c.OnEvent, notBefore: c.NotBefore, now: c.Now,
+		hashing: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	return g, nil
+}
+
+// maxName bounds issuer, account and label: more does not fit an app's screen.
+const maxName = 64
+
+// Sweep deletes up to limit records that were over a day ago or longer, and
+// returns how many. The host calls it now and then; nothing else needs it. It
+// fails when the store is no Sweeper.
+func (g *Guard) Sweep(ctx context.Context, limit int) (int, error) {
+	sweeper, ok := g.store.(Sweeper)
+	if !ok {
+		return 0, fmt.Errorf("%w: the store is no Sweeper", ErrInvalid)
+	}
+	n, err := sweeper.Sweep(ctx, g.now().Add(-sweepAfter), limit)
+	if err != nil {
+		return n, &unavailable{"sweep", ReasonStoreFailed, err}
+	}
+	return n, nil
+}

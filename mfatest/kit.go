@@ -1,0 +1,203 @@
+package mfatest
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-1320b244/mfa"
+)
+
+// A Kit is a guard with everything it needs, in memory: a store, a directory, a
+// clock that stands still until told otherwise, and a record of the events.
+type Kit struct {
+	Guard  *mfa.Guard
+	Store  mfa.Store
+	Users  *Users
+	Clock  *Clock
+	Events *Events
+	Config mfa.Config // what Guard was made from
+}
+
+// New returns a kit. Each option may change the configuration before the guard is
+// made from it.
+func New(t testing.TB, options ...func(*mfa.Config)) *Kit {
+	t.Helper()
+	k := &Kit{
+		Users:  &Users{},
+		Clock:  NewClock(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)),
+		Events: &Events{},
+	}
+	keys, err := mfa.ParseKeys(mfa.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Config = mfa.Config{
+		Issuer: "Example", Store: new(mfa.MemoryStore), Users: k.Users, Keys: keys,
+		OnEvent: k.Events.Record, Now: k.Clock.Now,
+	}
+	for _, o := range options {
+		o(&k.Config)
+	}
+	k.Store = k.Config.Store
+	if k.Guard, err = mfa.New(k.Config); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// Laptop and Phone are clients for tests, on addresses set aside for
+// documentation (RFC 5737).
+func Laptop() mfa.Client {
+	return mfa.Client{
+		Addr:      netip.MustParseAddr("192.0.2.1"),
+		UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+	}
+}
+
+func Phone() mfa.Client {
+	return mfa.Client{
+		Addr:      netip.MustParseAddr("198.51.100.7"),
+		UserAgent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+	}
+}
+
+// SignIn signs user in with a password from a laptop and returns what it led to.
+func (k *Kit) SignIn(t testing.TB, user string) mfa.Outcome {
+	t.Helper()
+	out, err := k.Guard.SignIn(t.Context(), mfa.SignIn{User: user, First: mfa.PasswordFirst(), Client: Laptop()})
+	if err != nil {
+		t.Fatalf("SignIn(%q): %v (%s)", user, err, mfa.ReasonOf(err))
+	}
+	return out
+}
+
+// Enroll signs user in with a password, binds an authenticator, saves the backup
+// codes and returns all three. It goes on where the rules or the user's settings
+// lead, so it works whether or not they require a factor. The clock moves by one
+// time step, so that the next code is a new one.
+func (k *Kit) Enroll(t testing.TB, user string) (*Authenticator, *mfa.Session, []string) {
+	t.Helper()
+	ctx := t.Context()
+	must := func(out mfa.Outcome, err error) mfa.Outcome {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("enrolling %q: %v (%s)", user, err, mfa.ReasonOf(err))
+		}
+		return out
+	}
+	out := k.SignIn(t, user)
+	if out.Session != nil {
+		out = must(out.Session.StepUp(ctx, mfa.ToEnroll(mfa.TOTP), ""))
+	}
+	setup, err := out.Pending.StartTOTP(ctx, "")
+	if err != nil {
+		t.Fatalf("enrolling %q: %v (%s)", user, err, mfa.ReasonOf(err))
+	}
+	app, err := NewAuthenticator(setup.URI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out = must(out.Pending.ConfirmTOTP(ctx, app.Code(k.Clock.Now())))
+	var codes []string
+	if out.Pending != nil {
+		codes = out.Pending.BackupCodes().Reveal()
+		out = must(out.Pending.SaveCodes(ctx))
+	}
+	k.Clock.Advance(app.Period())
+	return app, out.Session, codes
+}
+
+// Users is a directory in memory. The zero value is empty and ready.
+type Users struct {
+	mu    sync.Mutex
+	users map[string]mfa.User
+	err   error
+}
+
+// Add adds users, or replaces those with the same ids.
+func (u *Users) Add(users ...mfa.User) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.users == nil {
+		u.users = make(map[string]mfa.User)
+	}
+	for _, user := range users {
+		u.users[user.ID] = user
+	}
+}
+
+// Remove deletes a user from the directory, and from there only.
+func (u *Users) Remove(id string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.users, id)
+}
+
+// Fail makes the directory fail with err, nil: no more.
+func (u *Users) Fail(err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.err = err
+}
+
+// User implements mfa.Users.
+func (u *Users) User(ctx context.Context, id string) (mfa.User, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.err != nil {
+		return mfa.User{}, u.err
+	}
+	user, ok := u.users[id]
+	if !ok {
+		return mfa.User{}, mfa.ErrNoUser
+	}
+	return user, nil
+}
+
+// A Clock stands still until it is moved. It is safe for concurrent use.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// NewClock returns a clock that shows now.
+func NewClock(now time.Time) *Clock { return &Clock{now: now} }
+
+// Now is for mfa.Config.Now.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance moves the clock, backwards when d is negative.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// Events records events. The zero value is ready.
+type Events struct {
+	mu     sync.Mutex
+	events []mfa.Event
+}
+
+// Record is for mfa.Config.OnEvent.
+func (e *Events) Record(_ context.Context, event mfa.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.events = append(e.events, event)
+}
+
+// Take returns the events since the last call, oldest first.
+func (e *Events) Take() []mfa.Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	events := e.events
+	e.events = nil
+	return events
+}

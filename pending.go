@@ -1,0 +1,390 @@
+package mfa
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/seed-1320b244/mfa/internal/keyring"
+)
+
+// A Pending is a flow that is not done: a first factor without the rest, or a
+// session on its way to a door, a sensitive action or a new authenticator. It can
+// prove, enroll and save codes, and nothing else. It lives for 10 minutes.
+//
+// A handle serves one request and is not safe for concurrent use. Every method
+// that returns an Outcome may return ErrNoPending when the flow is over
+// (ReasonOf: expired, already_completed, too_many_tries, other_session),
+// ErrRefused when it is at another step, and ErrUnavailable.
+type Pending struct{ p *pending }
+
+// pending sits behind a pointer: printing a Pending shows an address.
+type pending struct {
+	g       *Guard
+	token   string // of the flow
+	session string // token of the session that opened it, "" at sign-in
+	client  Client
+	loaded  *flow // what was read when the handle was made; used up by the first operation
+	need    Need
+	data    pendingData
+	id      string
+	user    string
+	expires time.Time
+	codes   []string
+}
+
+// pendingData is a flow as stored.
+type pendingData struct {
+	V       int            `json:"v"`
+	Secret  []byte         `json:"s"` // SHA-256 of the token's
+	Created int64          `json:"c"`
+	To      place          `json:"p"` // with Arg: its purpose
+	Arg     string         `json:"g,omitempty"`
+	Session string         `json:"o,omitempty"` // id of the session that opened it
+	First   firstData      `json:"f"`
+	Proofs  []proofData    `json:"q,omitempty"`
+	Tries   int            `json:"n,omitempty"`
+	Skipped bool           `json:"k,omitempty"`
+	Staged  *authenticator `json:"a,omitempty"` // waits for its first code
+	Bound   bool           `json:"b,omitempty"` // an authenticator was confirmed in this flow
+	Codes   []byte         `json:"d,omitempty"` // sealed backup codes, until they are saved
+	CodeSet string         `json:"e,omitempty"` // which set they are
+	Return  string         `json:"r,omitempty"`
+	Over    Reason         `json:"x,omitempty"` // why the token is void: a tombstone
+}
+
+func (d *pendingData) version() int { return d.V }
+
+func (d *pendingData) purpose() Purpose { return Purpose{d.To, d.Arg} }
+
+// proofData is one method and when it last succeeded.
+type proofData struct {
+	Method Method `json:"m"`
+	At     int64  `json:"t"`
+}
+
+// proved returns proofs with m proven at, each method once.
+func proved(proofs []proofData, m Method, at int64) []proofData {
+	proofs = slices.DeleteFunc(slices.Clone(proofs), func(p proofData) bool { return p.Method == m })
+	return append(proofs, proofData{m, at})
+}
+
+type token = keyring.Token
+
+// proves reports whether t holds the secret of a record, in constant time.
+func proves(secret []byte, t token) bool {
+	sum := sha256.Sum256(t.Secret[:])
+	return subtle.ConstantTimeCompare(sum[:], secret) == 1
+}
+
+func (d *pendingData) proves(t token) bool { return proves(d.Secret, t) }
+
+func userOf(owner string) string { return owner[len("u/"):] }
+
+// Purpose says where a flow leads. The zero Purpose is invalid.
+type Purpose struct {
+	to  place
+	arg string
+}
+
+// ToEnter leads through the door of an organization.
+func ToEnter(org string) Purpose { return Purpose{toEnter, org} }
+
+// ToConfirm leads to a fresh proof for a sensitive action. The name of the action
+// is for the page and the log: the proof serves every such action while it is
+// fresh. 1 to 64 code points.
+func ToConfirm(action string) Purpose { return Purpose{toConfirm, action} }
+
+// ToEnroll leads to a new factor. TOTP is the only method so far.
+func ToEnroll(m Method) Purpose { return Purpose{toEnroll, m.String()} }
+
+// SignIn reports whether the flow is a sign-in.
+func (p Purpose) SignIn() bool { return p.to == toSignIn }
+
+// Org returns the organization of ToEnter, or "".
+func (p Purpose) Org() string { return p.only(toEnter) }
+
+// Action returns the action of ToConfirm, or "".
+func (p Purpose) Action() string { return p.only(toConfirm) }
+
+func (p Purpose) only(to place) string {
+	if p.to != to {
+		return ""
+	}
+	return p.arg
+}
+
+// valid reports whether a session may open a flow to p.
+func (p Purpose) valid() bool {
+	switch p.to {
+	case toEnter:
+		return validOwner("o/"+p.arg) && p.arg != ""
+	case toConfirm:
+		return p.arg != "" && validText(p.arg, maxName)
+	case toEnroll:
+		return p.arg == TOTP.String()
+	}
+	return false
+}
+
+// Token is the value for the pending cookie.
+func (p *Pending) Token() string { return p.p.token }
+
+// ID is public and safe to log.
+func (p *Pending) ID() string { return p.p.id }
+
+// User is the host's id of the user. She is not signed in.
+func (p *Pending) User() string { return p.p.user }
+
+// Purpose says where the flow leads.
+func (p *Pending) Purpose() Purpose { return p.p.data.purpose() }
+
+// Return is what SignIn.Return or Session.StepUp was given.
+func (p *Pending) Return() string { return p.p.data.Return }
+
+// Expires is when the flow ends, whatever happens.
+func (p *Pending) Expires() time.Time { return p.p.expires }
+
+// Need says what is asked next. It does no I/O.
+func (p *Pending) Need() Need {
+	n := p.p.need
+	n.Methods = slices.Clone(n.Methods)
+	return n
+}
+
+// BackupCodes returns the new codes while the flow is at StepSaveCodes, again
+// after a reload, and an empty set otherwise. It does no I/O.
+func (p *Pending) BackupCodes() BackupCodes {
+	codes := p.p.codes
+	return BackupCodes{func() []string { return codes }}
+}
+
+// Proof is what a user typed.
+type Proof struct {
+	Method Method
+	Code   string `json:"-"`
+}
+
+// Format implements fmt.Formatter: the code is not printed.
+func (pr Proof) Format(f fmt.State, verb rune) { io.WriteString(f, "{"+pr.Method.String()+" hidden}") }
+
+// Pending returns the flow that a pending cookie names. session is the session
+// cookie, "" when there is none: a flow that a session opened can be used with
+// that session only. It reads the store and the directory once.
+//
+// It returns ErrNoPending, ErrRefused (the user was disabled, or no factor is
+// left that could be used) or ErrUnavailable.
+func (g *Guard) Pending(ctx context.Context, token, session string, c Client) (*Pending, error) {
+	h := &pending{g: g, token: token, session: session, client: c.cut()}
+	f, err := h.load(ctx, g.now())
+	if err != nil {
+		return nil, err
+	}
+	p := f.handle()
+	p.p.loaded = f
+	return p, nil
+}
+
+// load reads the flow, its session and its user in one snapshot, and goes through
+// the first half of the gate: the user enabled, the flow this user's, alive and
+// in the hands of the session that opened it.
+func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
+	t, err := h.g.ring.OpenToken(kindPending, h.token)
+	if err != nil {
+		return nil, refuse(ErrNoPending, tokenReason(err))
+	}
+	s := h.g.newState(now, h.client, userOf(t.Owner))
+	keys := []Key{{t.Owner, kindPending, t.ID}, s.accountKey(), s.historyKey()}
+	by, err := h.g.ring.OpenToken(kindSession, h.session)
+	if err == nil && by.Owner == t.Owner {
+		keys = append(keys, Key{by.Owner, kindSession, by.ID})
+	}
+	records, err := h.g.get(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	f := &flow{state: s, codes: &codeMaker{g: h.g}, rec: records[0], token: h.token, by: h.session}
+	if f.rec.Version == "" {
+		return nil, refuse(ErrNoPending, ReasonNotFound)
+	}
+	if err := h.g.open(f.rec, &f.data); err != nil {
+		return nil, err
+	}
+	if !f.data.proves(t) {
+		return nil, refuse(ErrNoPending, ReasonNotFound)
+	}
+	if err := f.alive(); err != nil {
+		return nil, err
+	}
+	if err := s.setAccount(records[1]); err != nil {
+		return nil, err
+	}
+	if err := s.setHistory(records[2]); err != nil {
+		return nil, err
+	}
+	if f.data.Session != "" {
+		if len(records) < 4 || records[3].ID != f.data.Session || records[3].Version == "" {
+			return nil, refuse(ErrNoPending, ReasonOtherSession)
+		}
+		d, err := h.g.openSession(records[3], by, now)
+		if err != nil {
+			return nil, refuse(ErrNoPending, ReasonOtherSession)
+		}
+		f.session = &stored[sessionData]{records[3], d}
+	}
+	if err := s.directory(ctx); err != nil {
+		return nil, err
+	}
+	if why := s.account.data.reason(s.user); why != "" {
+		return nil, refuse(ErrRefused, why)
+	}
+	if v := decide(f.situation()); v.refused {
+		return nil, refuse(ErrRefused, v.why)
+	}
+	return f, nil
+}
+
+// alive checks the flow against the clock.
+func (f *flow) alive() error {
+	switch {
+	case f.over(f.rec, f.now):
+		return refuse(ErrNoPending, ReasonExpired)
+	case f.data.Over != "":
+		return refuse(ErrNoPending, f.data.Over)
+	case time.Unix(f.data.Created, 0).Before(f.g.notBefore):
+		return refuse(ErrNoPending, ReasonIssuedBefore)
+	}
+	return nil
+}
+
+// run carries out one operation of the flow. The first attempt works on what the
+// handle read when it was made; should anything have changed since, its commit
+// fails and the next attempt reads again.
+func (h *pending) run(ctx context.Context, codes *codeMaker, p persistence, do func(*flow) (Outcome, error)) (Outcome, error) {
+	return run(ctx, h.g, p, func(now time.Time) (*state, Outcome, error) {
+		f := h.loaded
+		h.loaded = nil
+		if f == nil {
+			var err error
+			if f, err = h.load(ctx, now); err != nil {
+				return nil, Outcome{}, err
+			}
+		}
+		f.now, f.codes = now, codes
+		if err := f.alive(); err != nil {
+			return nil, Outcome{}, err
+		}
+		out, err := do(f)
+		return f.state, out, err
+	})
+}
+
+// Verify checks one proof: an authenticator's code or a backup code. A wrong one
+// is counted before the answer. After 5 in one flow the flow is over; a method
+// waits after 5 in a row in however many flows (*ThrottledError, uncounted).
+// ErrRefused is the face of every wrong proof.
+func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
+	codes := &codeMaker{g: p.p.g}
+	hashes := &hasher{g: p.p.g}
+	return p.p.run(ctx, codes, bounded, func(f *flow) (Outcome, error) {
+		v := decide(f.situation())
+		if v.step != StepVerify {
+			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
+		}
+		if !slices.Contains(v.methods, pr.Method) || !pr.Method.second() {
+			return Outcome{}, refuse(ErrRefused, ReasonMethodNotAsked)
+		}
+		if left := f.account.data.Tries[pr.Method.String()].left(f.g.policy.Limits, pr.Method, f.now); left > 0 {
+			f.tell(Event{Name: EventProofRefused, Method: pr.Method, Reason: ReasonMethodLocked})
+			return Outcome{}, &ThrottledError{RetryAfter: left, reason: ReasonMethodLocked}
+		}
+		var why Reason
+		var err error
+		switch pr.Method {
+		case TOTP:
+			why = f.matchTOTP(pr.Code)
+		case BackupCode:
+			why, err = f.useBackupCode(ctx, pr.Code, hashes)
+		default:
+			why = ReasonMethodNotAsked
+		}
+		if err != nil {
+			return Outcome{}, err
+		}
+		if why != "" {
+			return Outcome{}, f.reject(pr.Method, why)
+		}
+		f.accept(pr.Method)
+		return f.advance(ctx)
+	})
+}
+
+// Reauthenticated answers a Need for Password: the host, or a provider, has just
+// proven the first factor again. A provider's auth_time must be recent.
+func (p *Pending) Reauthenticated(ctx context.Context, first First) (Outcome, error) {
+	return p.p.run(ctx, &codeMaker{g: p.p.g}, bounded, func(f *flow) (Outcome, error) {
+		d, err := first.stamped(f.now)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if v := decide(f.situation()); v.step != StepVerify || !slices.Contains(v.methods, Password) {
+			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
+		}
+		if f.now.Sub(time.Unix(d.At, 0)) > f.g.policy.Rules.FreshFor {
+			return Outcome{}, refuse(ErrRefused, ReasonStaleReassertion)
+		}
+		f.data.First = d
+		return f.advance(ctx)
+	})
+}
+
+// SaveCodes records that the user has the backup codes.
+func (p *Pending) SaveCodes(ctx context.Context) (Outcome, error) {
+	return p.p.run(ctx, &codeMaker{g: p.p.g}, bounded, func(f *flow) (Outcome, error) {
+		if v := decide(f.situation()); v.step != StepSaveCodes {
+			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
+		}
+		if f.staged() {
+			f.data.Codes, f.data.CodeSet = nil, ""
+			f.account.data.Unsaved = false
+			f.touched = true
+			f.tell(Event{Name: EventCodesSaved, Method: BackupCode})
+		}
+		// Codes that were replaced meanwhile are not the ones to save: then the
+		// flow goes on with a new set.
+		return f.advance(ctx)
+	})
+}
+
+// Skip goes on without enrolling while Need.SkipUntil lies ahead.
+func (p *Pending) Skip(ctx context.Context) (Outcome, error) {
+	return p.p.run(ctx, &codeMaker{g: p.p.g}, bounded, func(f *flow) (Outcome, error) {
+		v := decide(f.situation())
+		if v.step != StepEnroll {
+			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
+		}
+		if v.until.IsZero() {
+			return Outcome{}, refuse(ErrForbidden, ReasonCannotSkip)
+		}
+		f.data.Skipped = true
+		return f.advance(ctx)
+	})
+}
+
+// Cancel voids the token. Canceling a flow that is over does nothing.
+func (p *Pending) Cancel(ctx context.Context) error {
+	_, err := p.p.run(ctx, nil, untilEnded, func(f *flow) (Outcome, error) {
+		f.end(f.rec)
+		f.touched = true
+		return Outcome{}, nil
+	})
+	if errors.Is(err, ErrNoPending) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,190 @@
+package mfa
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Policy is the installation's rules and figures. The zero Policy is safe: it
+// asks nobody for a second factor who did not turn one on, and limits guessing.
+type Policy struct {
+	Rules  Rules      // for every user; zero: MFA is the user's choice
+	TOTP   TOTPPolicy // of authenticators bound from now on; zero: what every app understands
+	Limits Limits     // against guessing and growth; zero: the figures named there
+}
+
+// Rules is what is asked of users. The zero Rules asks for nothing.
+type Rules struct {
+	// Require says where a second factor must be proven. Zero: nowhere.
+	Require Require
+	// From is when Require begins to bind. Until then users who hold no factor
+	// are invited to enroll and may skip. Zero: at once.
+	From time.Time
+	// SessionFor is how long a session lasts at most, whatever happens. Zero: 24
+	// hours, the most that SP 800-63B-4 section 2.2.3 recommends for AAL2 and the
+	// most allowed here. At least 5 minutes.
+	SessionFor time.Duration
+	// IdleFor ends a session that was not used for so long, give or take the
+	// minute to which use is recorded. Zero: no such limit. SP 800-63B-4 section
+	// 2.2.3 recommends 1 hour for AAL2. 2 minutes to 24 hours.
+	IdleFor time.Duration
+	// FreshFor is how old a proof may be for a sensitive action. Zero: 5 minutes.
+	// 1 minute to 1 hour.
+	FreshFor time.Duration
+}
+
+// Require says where rules ask for a second factor.
+type Require int
+
+const (
+	RequireOff      Require = iota // nowhere
+	RequireAtDoor                  // at Guard.Enter; a sign-in alone needs none
+	RequireAtSignIn                // at sign-in, and at the door
+)
+
+// TOTPPolicy is the profile of new authenticators. Each keeps the profile it was
+// bound with. Apps on some platforms ignore anything but the zero profile: SHA-1,
+// 6 digits, 30 seconds.
+type TOTPPolicy struct {
+	Algorithm Algorithm     // zero: SHA1
+	Digits    int           // 6 or 8; zero: 6 (RFC 4226 section 5.3 asks at least 6)
+	Period    time.Duration // 30 or 60 s; zero: 30 s (RFC 6238 section 5.2; SP 800-63B-4 section 3.1.4.1 allows at most 2 min)
+	Window    Window        // zero: WindowOneStep
+}
+
+// Algorithm is the hash of an authenticator. HMAC-SHA-1 is not weakened by
+// collisions of SHA-1 (RFC 4226 appendix B).
+type Algorithm int
+
+const (
+	SHA1 Algorithm = iota
+	SHA256
+	SHA512
+)
+
+// Window is how far an authenticator's clock may be off. A wider window makes a
+// guess likelier to hit and a stolen code useful for longer: RFC 6238 section 5.2
+// recommends at most one step for delay.
+type Window int
+
+const (
+	WindowOneStep  Window = iota // the current time step and one either way
+	WindowNone                   // the current time step only
+	WindowTwoSteps               // two either way; a code lives for up to 5 steps
+)
+
+// steps returns how many steps either way w allows, the fewest for a value that
+// is none of the constants.
+func (w Window) steps() int {
+	switch w {
+	case WindowOneStep:
+		return 1
+	case WindowTwoSteps:
+		return 2
+	default:
+		return 0
+	}
+}
+
+// Limits bounds guessing and growth. A zero field means its default; every field
+// has a floor and a ceiling that New enforces.
+type Limits struct {
+	// TriesPerPending wrong proofs end a flow. Default 5; 1 to 10.
+	TriesPerPending int
+	// TriesBeforeWait wrong proofs of one method in a row, in however many flows,
+	// make the method wait. Default 5; 1 to 10.
+	TriesBeforeWait int
+	// WaitMin is the first wait; each further wrong proof doubles it. Default 30 s
+	// (SP 800-63B-4 section 3.2.2 names 30 s to 1 h); 10 s to 10 min.
+	WaitMin time.Duration
+	// WaitMax bounds the wait. Default 1 h; 1 min to 24 h and at least WaitMin.
+	// Backup codes wait 60 s at most whatever it says: the way back stays open.
+	WaitMax time.Duration
+	// TriesBeforeDisable wrong proofs in a row disable the method until it is
+	// bound anew or reset. Default and ceiling 100 (SP 800-63B-4 section 3.2.2);
+	// floor 10. Backup codes, of 70 bits, are never disabled.
+	TriesBeforeDisable int
+	// FailuresBeforeSuspect failed second factors after a right password, within
+	// 30 days and whatever succeeded between, mean that somebody else knows the
+	// password: it must be changed at the next full sign-in. Default 20; 10 to 50.
+	FailuresBeforeSuspect int
+	// SessionsPerUser, PendingsPerUser: one more ends the oldest. Default 20 and
+	// 16; 1 to 20 and 2 to 16.
+	SessionsPerUser, PendingsPerUser int
+}
+
+const (
+	defaultSession    = 24 * time.Hour
+	defaultFresh      = 5 * time.Minute
+	pendingFor        = 10 * time.Minute    // SP 800-63B-4 section 3.1.3.2 caps short codes at this
+	suspectWindow     = 30 * 24 * time.Hour // see Limits.FailuresBeforeSuspect
+	backupWaitMax     = 60 * time.Second    // see Limits.WaitMax
+	touchEvery        = time.Minute         // how exactly last activity is recorded
+	maxAuthenticators = 3
+)
+
+// resolved returns p with every default filled in, or an error that names the
+// field that is out of bounds.
+func (p Policy) resolved() (Policy, error) {
+	if p.Rules.Require < RequireOff || p.Rules.Require > RequireAtSignIn {
+		return p, fmt.Errorf("Policy.Rules.Require is %d, no value of Require", p.Rules.Require)
+	}
+	if p.TOTP.Algorithm < SHA1 || p.TOTP.Algorithm > SHA512 {
+		return p, fmt.Errorf("Policy.TOTP.Algorithm is %d, no value of Algorithm", p.TOTP.Algorithm)
+	}
+	if p.TOTP.Window < WindowOneStep || p.TOTP.Window > WindowTwoSteps {
+		return p, fmt.Errorf("Policy.TOTP.Window is %d, no value of Window", p.TOTP.Window)
+	}
+	if d := p.TOTP.Digits; d != 0 && d != 6 && d != 8 {
+		return p, fmt.Errorf("Policy.TOTP.Digits is %d, want 6 or 8", d)
+	}
+	if d := p.TOTP.Period; d != 0 && d != 30*time.Second && d != 60*time.Second {
+		return p, fmt.Errorf("Policy.TOTP.Period is %v, want 30s or 1m", d)
+	}
+	l := &p.Limits
+	for _, f := range []struct {
+		name                 string
+		field                *int
+		zero, floor, ceiling int
+	}{
+		{"TOTP.Digits", &p.TOTP.Digits, 6, 6, 8},
+		{"Limits.TriesPerPending", &l.TriesPerPending, 5, 1, 10},
+		{"Limits.TriesBeforeWait", &l.TriesBeforeWait, 5, 1, 10},
+		{"Limits.TriesBeforeDisable", &l.TriesBeforeDisable, 100, 10, 100},
+		{"Limits.FailuresBeforeSuspect", &l.FailuresBeforeSuspect, 20, 10, 50},
+		{"Limits.SessionsPerUser", &l.SessionsPerUser, 20, 1, 20},
+		{"Limits.PendingsPerUser", &l.PendingsPerUser, 16, 2, 16},
+	} {
+		if *f.field == 0 {
+			*f.field = f.zero
+		}
+		if *f.field < f.floor || *f.field > f.ceiling {
+			return p, fmt.Errorf("Policy.%s is %d, want %d to %d", f.name, *f.field, f.floor, f.ceiling)
+		}
+	}
+	for _, f := range []struct {
+		name                 string
+		field                *time.Duration
+		zero, floor, ceiling time.Duration
+	}{
+		{"TOTP.Period", &p.TOTP.Period, 30 * time.Second, 30 * time.Second, 60 * time.Second},
+		{"Rules.SessionFor", &p.Rules.SessionFor, defaultSession, 5 * time.Minute, 24 * time.Hour},
+		{"Rules.FreshFor", &p.Rules.FreshFor, defaultFresh, time.Minute, time.Hour},
+		{"Limits.WaitMin", &l.WaitMin, 30 * time.Second, 10 * time.Second, 10 * time.Minute},
+		{"Limits.WaitMax", &l.WaitMax, time.Hour, time.Minute, 24 * time.Hour},
+	} {
+		if *f.field == 0 {
+			*f.field = f.zero
+		}
+		if *f.field < f.floor || *f.field > f.ceiling {
+			return p, fmt.Errorf("Policy.%s is %v, want %v to %v", f.name, *f.field, f.floor, f.ceiling)
+		}
+	}
+	if d := p.Rules.IdleFor; d != 0 && (d < 2*time.Minute || d > 24*time.Hour) {
+		return p, fmt.Errorf("Policy.Rules.IdleFor is %v, want 2m to 24h, or 0 for none", d)
+	}
+	if l.WaitMax < l.WaitMin {
+		return p, fmt.Errorf("Policy.Limits.WaitMax is %v, less than WaitMin %v", l.WaitMax, l.WaitMin)
+	}
+	return p, nil
+}

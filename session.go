@@ -1,0 +1,330 @@
+package mfa
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// A Session is a signed-in user in one browser. It ends 24 hours after the
+// sign-in (Rules.SessionFor), whatever happens between.
+//
+// A handle serves one request and is not safe for concurrent use. It is a claim:
+// each of its operations reads the session again, together with the account, and
+// returns ErrNoSession when it ended or was replaced since.
+type Session struct{ s *session }
+
+// session sits behind a pointer: printing a Session shows an address.
+type session struct {
+	g      *Guard
+	token  string
+	rec    Record
+	data   sessionData
+	client Client
+}
+
+// sessionData is a session as stored: lean, because every request decodes it.
+// When it ends is the record's Expires.
+type sessionData struct {
+	V       int         `json:"v"`
+	Secret  []byte      `json:"s"` // SHA-256 of the token's
+	Created int64       `json:"c"`
+	Seen    int64       `json:"l"` // to the minute
+	First   firstData   `json:"f"`
+	Proofs  []proofData `json:"q,omitempty"`
+	Device  string      `json:"d,omitempty"`
+	Addr    string      `json:"a,omitempty"`
+}
+
+func (d *sessionData) version() int        { return d.V }
+func (d *sessionData) proves(t token) bool { return proves(d.Secret, t) }
+
+// Assurance is what a session proved: for a log, or an ID token's amr and
+// auth_time. It is information and not a credential: whether a session may do
+// something the library decides.
+type Assurance struct {
+	First   First
+	FirstAt time.Time // zero: a provider that did not say
+	Proofs  []Proven  // second factors, each method once
+}
+
+// Proven is one method and when it last succeeded.
+type Proven struct {
+	Method Method
+	At     time.Time
+}
+
+// Token is the value for the session cookie. After an elevation it differs from
+// the one presented, which is void.
+func (s *Session) Token() string { return s.s.token }
+
+// ID is public and safe to log. It stays the same through elevations.
+func (s *Session) ID() string { return s.s.rec.ID }
+
+// User is the host's id of the user.
+func (s *Session) User() string { return userOf(s.s.rec.Owner) }
+
+// Expires is when the session ends at the latest.
+func (s *Session) Expires() time.Time { return s.s.rec.Expires }
+
+// Assurance returns what the session proved so far.
+func (s *Session) Assurance() Assurance {
+	a := Assurance{First: First{s.s.data.First}}
+	if at := s.s.data.First.At; at != 0 {
+		a.FirstAt = time.Unix(at, 0).UTC()
+	}
+	for _, p := range s.s.data.Proofs {
+		a.Proofs = append(a.Proofs, Proven{p.Method, time.Unix(p.At, 0).UTC()})
+	}
+	return a
+}
+
+// Session returns the session that a session cookie names. It reads one record,
+// and once a minute records that the session is in use; should that fail, the
+// request goes on. It returns ErrNoSession or ErrUnavailable.
+func (g *Guard) Session(ctx context.Context, token string, c Client) (*Session, error) {
+	t, err := g.ring.OpenToken(kindSession, token)
+	if err != nil {
+		return nil, refuse(ErrNoSession, tokenReason(err))
+	}
+	records, err := g.get(ctx, Key{t.Owner, kindSession, t.ID})
+	if err != nil {
+		return nil, err
+	}
+	now := g.now()
+	d, err := g.openSession(records[0], t, now)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{g: g, token: token, rec: records[0], data: d, client: c.cut()}
+	s.touch(ctx, now)
+	return &Session{s}, nil
+}
+
+// openSession reads the session in r for the bearer of t.
+func (g *Guard) openSession(r Record, t token, now time.Time) (sessionData, error) {
+	var d sessionData
+	if r.Version == "" {
+		return d, refuse(ErrNoSession, ReasonNotFound)
+	}
+	if err := g.open(r, &d); err != nil {
+		return d, err
+	}
+	if !d.proves(t) {
+		return d, refuse(ErrNoSession, ReasonReplaced)
+	}
+	if why := g.sessionOver(r, d, now); why != "" {
+		return d, refuse(ErrNoSession, why)
+	}
+	return d, nil
+}
+
+// sessionOver returns why a session is over by the clock, "" when it is not.
+func (g *Guard) sessionOver(r Record, d sessionData, now time.Time) Reason {
+	idle := g.policy.Rules.IdleFor
+	switch {
+	case r.Expires.IsZero() || !now.Before(r.Expires):
+		return ReasonExpired
+	case !now.Before(time.Unix(d.Created, 0).Add(g.policy.Rules.SessionFor)):
+		return ReasonExpired // the rules became stricter since
+	case idle > 0 && now.Sub(time.Unix(d.Seen, 0)) >= idle:
+		return ReasonIdle
+	case time.Unix(d.Created, 0).Before(g.notBefore):
+		return ReasonIssuedBefore
+	}
+	return ""
+}
+
+// touch records that the session is in use, on condition that nobody wrote it
+// since it was read: a session that ended stays ended.
+func (s *session) touch(ctx context.Context, now time.Time) {
+	if since := now.Sub(time.Unix(s.data.Seen, 0)); since < touchEvery {
+		return
+	}
+	d := s.data
+	d.Seen = now.Unix()
+	w := Write{Record: s.g.seal(s.rec.Key, s.rec.Expires, d), IfVersion: s.rec.Version}
+	if s.g.commit(ctx, []Write{w}) == nil {
+		s.rec, s.data = w.Record, d
+	}
+}
+
+// Enter is Session and the rules at an organization's door, in one round trip.
+// When the rules ask for more than the session proved it returns *StepUpError and
+// no session, and writes nothing: twenty parallel requests cost nothing. Give the
+// error's Purpose to Session.StepUp.
+//
+// It says nothing about membership: the host checks that.
+func (g *Guard) Enter(ctx context.Context, token, org string, c Client) (*Session, error) {
+	to := ToEnter(org)
+	if !to.valid() {
+		return nil, invalid("not an organization id")
+	}
+	s, err := g.Session(ctx, token, c)
+	if err != nil {
+		return nil, err
+	}
+	at := situation{now: g.now(), place: toEnter, rule: g.policy.Rules.at(to), proofs: s.Assurance().Proofs}
+	for _, m := range at.rule.allowed {
+		// What the user holds is in another record; StepUp reads it. Here it is
+		// enough that somebody with an allowed factor would have to prove it.
+		at.held = append(at.held, holding{m, usable})
+	}
+	if v := decide(at); !v.allowed() {
+		return nil, &StepUpError{Purpose: to, reason: v.why}
+	}
+	return s, nil
+}
+
+// flow reads the user and returns a flow of this session to p that is not stored
+// yet, or ErrNoSession.
+func (s *session) flow(ctx context.Context, now time.Time, p Purpose) (*flow, error) {
+	st, err := s.g.load(ctx, now, s.client, userOf(s.rec.Owner))
+	if errors.Is(err, ErrNoUser) {
+		return nil, refuse(ErrNoSession, ReasonUserUnknown)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.g.ring.OpenToken(kindSession, s.token)
+	if err != nil {
+		return nil, refuse(ErrNoSession, tokenReason(err))
+	}
+	i := slices.IndexFunc(st.sessions, func(d stored[sessionData]) bool { return d.rec.ID == t.ID })
+	if i < 0 {
+		return nil, refuse(ErrNoSession, ReasonNotFound)
+	}
+	own := st.sessions[i]
+	if !own.data.proves(t) {
+		return nil, refuse(ErrNoSession, ReasonReplaced)
+	}
+	if why := st.account.data.reason(st.user); why != "" {
+		return nil, refuse(ErrNoSession, why)
+	}
+	return &flow{
+		state: st, by: s.token, session: &own,
+		data: pendingData{
+			To: p.to, Arg: p.arg, Session: t.ID,
+			First: own.data.First, Proofs: slices.Clone(own.data.Proofs),
+		},
+	}, nil
+}
+
+// StepUp begins what a *StepUpError asked for, a confirmation or an enrollment.
+// The Outcome is a Pending, usable through this session only, or at once the
+// Session when nothing is missing. back is opaque and given back by
+// Pending.Return, at most 2 KiB.
+//
+// It returns ErrNoSession, ErrInvalid, ErrRefused or *ThrottledError (a factor is
+// held and none can be used), ErrForbidden (as many authenticators as allowed),
+// or ErrUnavailable.
+func (s *Session) StepUp(ctx context.Context, p Purpose, back string) (Outcome, error) {
+	if !p.valid() || len(back) > maxReturn {
+		return Outcome{}, invalid("Purpose is not one to step up to, or back is longer than 2 KiB")
+	}
+	return s.s.open(ctx, p, func(f *flow) (Outcome, error) {
+		if p.to == toEnroll && f.full() {
+			return Outcome{}, refuse(ErrForbidden, ReasonTooManyFactors)
+		}
+		v := decide(f.situation())
+		switch {
+		case v.refused || v.waits:
+			return Outcome{}, f.refusal(v)
+		case v.allowed():
+			return Outcome{Session: s}, nil
+		}
+		f.data.Return = back
+		return f.advance(ctx)
+	})
+}
+
+// open carries out an operation that opens a flow of this session.
+func (s *session) open(ctx context.Context, p Purpose, do func(*flow) (Outcome, error)) (Outcome, error) {
+	return run(ctx, s.g, bounded, func(now time.Time) (*state, Outcome, error) {
+		f, err := s.flow(ctx, now, p)
+		if err != nil {
+			return nil, Outcome{}, err
+		}
+		out, err := do(f)
+		return f.state, out, err
+	})
+}
+
+// change carries out an operation of a signed-in user on her own account. A
+// sensitive one needs a fresh proof.
+func (s *Session) change(ctx context.Context, p persistence, sensitive string, do func(*flow) error) error {
+	_, err := run(ctx, s.s.g, p, func(now time.Time) (*state, struct{}, error) {
+		f, err := s.s.flow(ctx, now, ToConfirm(sensitive))
+		if err != nil {
+			return nil, struct{}{}, err
+		}
+		if err := f.fresh(sensitive); err != nil {
+			return nil, struct{}{}, err
+		}
+		return f.state, struct{}{}, do(f)
+	})
+	return err
+}
+
+// fresh returns a *StepUpError unless the session has a fresh proof. An operation
+// with no name is not sensitive.
+func (f *flow) fresh(sensitive string) error {
+	if sensitive == "" {
+		return nil
+	}
+	v := decide(f.situation())
+	switch {
+	case v.refused:
+		return refuse(ErrRefused, v.why)
+	case !v.allowed():
+		return &StepUpError{Purpose: ToConfirm(sensitive), reason: v.why}
+	}
+	return nil
+}
+
+// Revoke ends sessions of this user by their public ids, and the flows they
+// opened. Ending the current one needs nothing, any other a fresh proof
+// (*StepUpError; ASVS 7.5.2). An id that names no live session of the user is
+// ignored: it has ended.
+func (s *Session) Revoke(ctx context.Context, ids ...string) error {
+	sensitive := ""
+	if slices.ContainsFunc(ids, func(id string) bool { return id != s.ID() }) {
+		sensitive = "revoke_session"
+	}
+	return s.change(ctx, untilEnded, sensitive, func(f *flow) error {
+		f.revoke(func(id string) bool { return slices.Contains(ids, id) })
+		return nil
+	})
+}
+
+// RevokeOthers ends every session of this user but this one. It needs a fresh
+// proof (*StepUpError).
+func (s *Session) RevokeOthers(ctx context.Context) error {
+	return s.change(ctx, untilEnded, "revoke_session", func(f *flow) error {
+		f.revoke(func(id string) bool { return id != s.ID() })
+		// Sign-ins under way in other browsers would become sessions.
+		f.endPendings(func(d pendingData) bool { return d.To == toSignIn })
+		return nil
+	})
+}
+
+// SignOut ends this session and the flows it opened. Signing out of a session
+// that ended already does nothing. It tries until ctx ends.
+func (s *Session) SignOut(ctx context.Context) error {
+	t, err := s.s.g.ring.OpenToken(kindSession, s.s.token)
+	if err != nil {
+		return nil
+	}
+	return s.s.g.endToken(ctx, t, s.s.client, s.s.token)
+}
+
+// revoke stages the end of the matching sessions, each with its event.
+func (s *state) revoke(match func(id string) bool) {
+	for _, d := range slices.Clone(s.sessions) {
+		if match(d.rec.ID) {
+			s.endSession(d.rec.ID)
+			s.tell(Event{Name: EventSessionsEnded, Session: d.rec.ID})
+		}
+	}
+}

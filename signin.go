@@ -1,0 +1,253 @@
+package mfa
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/seed-1320b244/mfa/internal/device"
+)
+
+// SignIn tells the library that the host, or an identity provider, has just
+// proven a user's first factor.
+type SignIn struct {
+	// User is the host's user id.
+	User string
+	// First says how the first factor was proven. The zero First is refused.
+	First First
+	// Client is the peer.
+	Client Client
+	// Presented is the session and pending tokens in the browser's cookies,
+	// whoever's they are, at most 4. They are ended: a token planted in a browser
+	// before the sign-in is worth nothing after it.
+	Presented []string
+	// Return is opaque to the library, such as the page the user was heading for;
+	// Pending.Return gives it back. At most 2 KiB.
+	Return string
+}
+
+// Format implements fmt.Formatter: tokens are not printed.
+func (s SignIn) Format(f fmt.State, verb rune) {
+	fmt.Fprintf(f, "{User:%q First:%v Client:%v Presented:%d}", s.User, s.First, s.Client, len(s.Presented))
+}
+
+const (
+	maxPresented = 4
+	maxReturn    = 2 << 10
+	maxUserAgent = 512
+)
+
+// First says how a first factor was proven. The zero First is invalid.
+type First struct{ d firstData }
+
+// firstData is First as stored.
+type firstData struct {
+	At         int64    `json:"t"` // Unix seconds; 0: unknown, and then never recent
+	Password   bool     `json:"p,omitempty"`
+	Connection string   `json:"c,omitempty"`
+	AMR        []string `json:"m,omitempty"`
+	ACR        string   `json:"r,omitempty"`
+}
+
+// PasswordFirst means that the host has just compared a password.
+func PasswordFirst() First { return First{firstData{Password: true}} }
+
+// SSOFirst means that an identity provider signed the user in over the named
+// connection and asserted amr and acr (RFC 8176, OpenID Connect Core section 2).
+// authTime is the provider's auth_time, the zero time when it gave none. At most
+// 64 bytes of connection, 8 amr of 32 bytes, 128 bytes of acr.
+func SSOFirst(connection string, amr []string, acr string, authTime time.Time) First {
+	d := firstData{Connection: connection, AMR: slices.Clone(amr), ACR: acr}
+	if !authTime.IsZero() {
+		d.At = authTime.Unix()
+	}
+	return First{d}
+}
+
+// SSO returns what an identity provider asserted, and false when a password was
+// the first factor.
+func (f First) SSO() (connection string, amr []string, acr string, ok bool) {
+	return f.d.Connection, slices.Clone(f.d.AMR), f.d.ACR, f.d.Connection != ""
+}
+
+// String returns "password", "sso" and the connection, or "".
+func (f First) String() string {
+	switch {
+	case f.d.Password:
+		return "password"
+	case f.d.Connection != "":
+		return "sso " + f.d.Connection
+	}
+	return ""
+}
+
+// stamped returns f as proven at now, or an error. A provider's time ahead of
+// ours counts as now: its clock must not lengthen what a proof is good for.
+func (f First) stamped(now time.Time) (firstData, error) {
+	d := f.d
+	if d.Password == (d.Connection != "") || !validText(d.Connection, 64) || len(d.Connection) > 64 ||
+		len(d.AMR) > 8 || len(d.ACR) > 128 || !validText(d.ACR, 128) ||
+		slices.ContainsFunc(d.AMR, func(s string) bool { return len(s) > 32 || !validText(s, 32) }) {
+		return d, invalid("First is zero or has too long a part")
+	}
+	if d.Password {
+		d.At = now.Unix()
+	}
+	d.At = min(d.At, now.Unix())
+	return d, nil
+}
+
+// Client describes the peer of one request. The zero Client is unknown. It is
+// information for the user and the log, and never a proof.
+type Client struct {
+	Addr      netip.Addr
+	UserAgent string // cut at 512 bytes
+}
+
+// cut returns c bounded, and cleaned of what is no text.
+func (c Client) cut() Client {
+	if len(c.UserAgent) > maxUserAgent {
+		c.UserAgent = c.UserAgent[:maxUserAgent]
+	}
+	if !utf8.ValidString(c.UserAgent) || hasControl(c.UserAgent) {
+		c.UserAgent = strings.Map(func(r rune) rune {
+			if r == utf8.RuneError || hasControl(string(r)) {
+				return -1
+			}
+			return r
+		}, c.UserAgent)
+	}
+	return c
+}
+
+func (c Client) device() string {
+	if c.UserAgent == "" {
+		return ""
+	}
+	return device.Label(c.UserAgent)
+}
+
+func (c Client) addr() string {
+	if !c.Addr.IsValid() {
+		return ""
+	}
+	return c.Addr.Unmap().WithZone("").String()
+}
+
+// Outcome is what a sign-in or a step of a flow led to. When the error beside it
+// is nil, exactly one of Session and Pending is set.
+type Outcome struct {
+	Session *Session // nothing is missing: set its Token as the session cookie, drop the pending cookie
+	Pending *Pending // something is missing: set its Token as the pending cookie
+}
+
+// SignIn decides what a user whose first factor is proven still needs: nothing,
+// and the Outcome is a Session, or more, and it is a Pending. Either ends what
+// the browser presented.
+//
+// It returns ErrNoUser, ErrRefused (a disabled or forgotten user, or no factor
+// that could be used), *ThrottledError (every factor waits), ErrInvalid or
+// ErrUnavailable.
+func (g *Guard) SignIn(ctx context.Context, in SignIn) (Outcome, error) {
+	switch {
+	case !validUser(in.User):
+		return Outcome{}, invalid("SignIn.User is not a user id")
+	case len(in.Presented) > maxPresented:
+		return Outcome{}, invalid("SignIn.Presented has more than 4 tokens")
+	case len(in.Return) > maxReturn:
+		return Outcome{}, invalid("SignIn.Return is longer than 2 KiB")
+	}
+	if _, err := in.First.stamped(g.now()); err != nil {
+		return Outcome{}, err
+	}
+	in.Client = in.Client.cut()
+	if err := g.endForeign(ctx, in); err != nil {
+		return Outcome{}, err
+	}
+	codes := &codeMaker{g: g}
+	return run(ctx, g, bounded, func(now time.Time) (*state, Outcome, error) {
+		s, err := g.load(ctx, now, in.Client, in.User)
+		if err != nil {
+			return nil, Outcome{}, err
+		}
+		if why := s.account.data.reason(s.user); why != "" {
+			s.tell(Event{Name: EventSignInRefused, Reason: why})
+			return s, Outcome{}, refuse(ErrRefused, why)
+		}
+		first, err := in.First.stamped(now)
+		if err != nil {
+			return nil, Outcome{}, err
+		}
+		f := &flow{state: s, codes: codes, data: pendingData{To: toSignIn, First: first, Return: in.Return}}
+		v := decide(f.situation())
+		if v.refused || v.waits {
+			s.tell(Event{Name: EventSignInRefused, Reason: ReasonNoUsableFactor})
+			return s, Outcome{}, f.refusal(v)
+		}
+		s.endPresented(in.Presented)
+		out, err := f.advance(ctx)
+		return s, out, err
+	})
+}
+
+// endPresented stages the end of the sessions and flows of this user that tokens
+// name and prove.
+func (s *state) endPresented(tokens []string) {
+	for _, text := range tokens {
+		if t, err := s.g.ring.OpenToken(kindSession, text); err == nil && t.Owner == s.owner {
+			for _, d := range s.sessions {
+				if d.rec.ID == t.ID && d.data.proves(t) {
+					s.endSession(t.ID)
+					break
+				}
+			}
+		}
+		if t, err := s.g.ring.OpenToken(kindPending, text); err == nil && t.Owner == s.owner {
+			for _, d := range s.pendings {
+				if d.rec.ID == t.ID && d.data.proves(t) {
+					s.endPendings(func(p pendingData) bool { return slices.Equal(p.Secret, d.data.Secret) })
+					break
+				}
+			}
+		}
+	}
+}
+
+// endForeign ends what the browser presents of other users. Each is a commit of
+// its own, before the sign-in's: should the sign-in then fail, the browser has
+// lost a session that was not the one asked for, and gained nothing.
+func (g *Guard) endForeign(ctx context.Context, in SignIn) error {
+	for _, text := range in.Presented {
+		for _, kind := range []string{kindSession, kindPending} {
+			t, err := g.ring.OpenToken(kind, text)
+			if err != nil || t.Owner == ownerOf(in.User) {
+				continue
+			}
+			if err := g.endToken(ctx, t, in.Client, text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// endToken ends the session or flow that a token names.
+func (g *Guard) endToken(ctx context.Context, t token, c Client, text string) error {
+	_, err := run(ctx, g, untilEnded, func(now time.Time) (*state, struct{}, error) {
+		s := g.newState(now, c, userOf(t.Owner))
+		if err := s.list(ctx); err != nil {
+			return nil, struct{}{}, err
+		}
+		before := len(s.sessions)
+		s.endPresented([]string{text})
+		if len(s.sessions) < before {
+			s.tell(Event{Name: EventSignedOut, Session: t.ID})
+		}
+		return s, struct{}{}, nil
+	})
+	return err
+}
