@@ -34,6 +34,19 @@ func (m Method) String() string {
 	return ""
 }
 
+// MarshalText implements encoding.TextMarshaler: a Method is its word in JSON, ""
+// when it is zero.
+func (m Method) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *Method) UnmarshalText(text []byte) error {
+	*m = methodOf(string(text))
+	if *m == 0 && len(text) > 0 {
+		return invalid("no method has this name")
+	}
+	return nil
+}
+
 // methodOf returns the Method whose word is s, 0 when none is.
 func methodOf(s string) Method {
 	for m := TOTP; m <= Password; m++ {
@@ -102,6 +115,7 @@ type situation struct {
 	firstAt    time.Time
 	proofs     []Proven // second factors proven in this flow or session
 
+	passed   bool // this flow had its fresh proof: it is good for the rest of the flow
 	skipped  bool // the user put enrollment off
 	enrolled bool // this flow bound what it was opened to bind
 	staged   bool // this flow shows backup codes that are not confirmed
@@ -221,11 +235,12 @@ func (s situation) gate() verdict {
 // sensitive decides about actions that need a fresh proof: of a second factor
 // when one is held (a password alone is not enough then), else of the first.
 func (s situation) sensitive() verdict {
-	if len(factors(s.held)) > 0 {
-		if !s.proven(s.held, s.now.Add(-s.fresh)) {
-			return verify(s.held, ReasonStale)
-		}
-	} else if !s.recent(s.firstAt, s.now.Add(-s.fresh)) {
+	since := s.now.Add(-s.fresh)
+	switch held := len(factors(s.held)) > 0; {
+	case s.passed: // typing a secret into an app may take longer than a proof stays fresh
+	case held && !s.proven(s.held, since):
+		return verify(s.held, ReasonStale)
+	case !held && !s.recent(s.firstAt, since):
 		return verdict{step: StepVerify, methods: []Method{Password}, why: ReasonStale}
 	}
 	if s.place == toEnroll && !s.enrolled {

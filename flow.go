@@ -37,15 +37,14 @@ func (f *flow) situation() situation {
 		unsaved:     a.Unsaved,
 		compromised: a.Compromised,
 		byPassword:  f.data.First.Password,
+		firstAt:     unix(f.data.First.At),
+		passed:      f.data.Passed,
 		skipped:     f.data.Skipped,
 		enrolled:    f.data.Bound,
 		staged:      f.staged(),
 	}
-	if f.data.First.At != 0 {
-		s.firstAt = time.Unix(f.data.First.At, 0)
-	}
 	for _, p := range f.data.Proofs {
-		s.proofs = append(s.proofs, Proven{p.Method, time.Unix(p.At, 0)})
+		s.proofs = append(s.proofs, p.proven())
 	}
 	return s
 }
@@ -153,6 +152,7 @@ func (f *flow) advance(ctx context.Context) (Outcome, error) {
 	if v.allowed() {
 		return f.elevate()
 	}
+	f.data.Passed = v.step > StepVerify
 	if err := f.keep(ctx); err != nil {
 		return Outcome{}, err
 	}
@@ -248,7 +248,7 @@ func (f *flow) elevate() (Outcome, error) {
 	d := f.session.data
 	for _, p := range f.data.Proofs {
 		if i := slices.IndexFunc(d.Proofs, func(q proofData) bool { return q.Method == p.Method }); i < 0 || d.Proofs[i].At < p.At {
-			d.Proofs = proved(d.Proofs, p.Method, p.At)
+			d.Proofs = proved(d.Proofs, Method(p.Method), p.At)
 		}
 	}
 	if f.data.First.At > d.First.At {
@@ -284,7 +284,7 @@ func (f *flow) issue(old Record, d sessionData) (Outcome, error) {
 // last returns the method that was proven last in this flow, 0 for none.
 func (f *flow) last() Method {
 	if n := len(f.data.Proofs); n > 0 {
-		return f.data.Proofs[n-1].Method
+		return Method(f.data.Proofs[n-1].Method)
 	}
 	return 0
 }

@@ -3,8 +3,6 @@ package mfa
 import (
 	"context"
 	"fmt"
-
-	"github.com/seed-1320b244/mfa/internal/phc"
 )
 
 // hashPassword computes a password hash with a salt of its own. It waits for a
@@ -14,7 +12,7 @@ func (g *Guard) hashPassword(ctx context.Context, secret string) (string, error)
 		return "", err
 	}
 	defer func() { <-g.hashing }()
-	return phc.Hash([]byte(secret)), nil
+	return g.hashCost.Hash([]byte(secret)), nil
 }
 
 // place waits for a place to hash, or for the end of ctx.
@@ -45,7 +43,7 @@ func (h *hasher) matches(ctx context.Context, hash, secret string) (bool, error)
 		return false, err
 	}
 	defer func() { <-h.g.hashing }()
-	ok, err := phc.Verify(hash, []byte(secret))
+	ok, err := h.g.hashCost.Verify(hash, []byte(secret))
 	if err != nil {
 		return false, &unavailable{"compare a hash", ReasonMalformedRecord, fmt.Errorf("stored hash: %w", err)}
 	}

@@ -49,6 +49,7 @@ type pendingData struct {
 	First   firstData      `json:"f"`
 	Proofs  []proofData    `json:"q,omitempty"`
 	Tries   int            `json:"n,omitempty"`
+	Passed  bool           `json:"y,omitempty"` // see situation
 	Skipped bool           `json:"k,omitempty"`
 	Staged  *authenticator `json:"a,omitempty"` // waits for its first code
 	Bound   bool           `json:"b,omitempty"` // an authenticator was confirmed in this flow
@@ -64,14 +65,16 @@ func (d *pendingData) purpose() Purpose { return Purpose{d.To, d.Arg} }
 
 // proofData is one method and when it last succeeded.
 type proofData struct {
-	Method Method `json:"m"`
-	At     int64  `json:"t"`
+	Method int   `json:"m"` // a Method as a number: every request decodes it
+	At     int64 `json:"t"`
 }
+
+func (p proofData) proven() Proven { return Proven{Method(p.Method), unix(p.At)} }
 
 // proved returns proofs with m proven at, each method once.
 func proved(proofs []proofData, m Method, at int64) []proofData {
-	proofs = slices.DeleteFunc(slices.Clone(proofs), func(p proofData) bool { return p.Method == m })
-	return append(proofs, proofData{m, at})
+	proofs = slices.DeleteFunc(slices.Clone(proofs), func(p proofData) bool { return p.Method == int(m) })
+	return append(proofs, proofData{int(m), at})
 }
 
 type token = keyring.Token

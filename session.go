@@ -70,12 +70,9 @@ func (s *Session) Expires() time.Time { return s.s.rec.Expires }
 
 // Assurance returns what the session proved so far.
 func (s *Session) Assurance() Assurance {
-	a := Assurance{First: First{s.s.data.First}}
-	if at := s.s.data.First.At; at != 0 {
-		a.FirstAt = time.Unix(at, 0).UTC()
-	}
+	a := Assurance{First: First{s.s.data.First}, FirstAt: unix(s.s.data.First.At)}
 	for _, p := range s.s.data.Proofs {
-		a.Proofs = append(a.Proofs, Proven{p.Method, time.Unix(p.At, 0).UTC()})
+		a.Proofs = append(a.Proofs, p.proven())
 	}
 	return a
 }

@@ -244,6 +244,9 @@ func (g *Guard) endToken(ctx context.Context, t token, c Client, text string) er
 		}
 		before := len(s.sessions)
 		s.endPresented([]string{text})
+		if slices.ContainsFunc(s.debris, func(r Record) bool { return r.ID == t.ID }) {
+			s.touched = true // over by the clock, and ended all the same should the clock step back
+		}
 		if len(s.sessions) < before {
 			s.tell(Event{Name: EventSignedOut, Session: t.ID})
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,14 +15,16 @@ import (
 // clock that stands still until told otherwise, and a record of the events.
 type Kit struct {
 	Guard  *mfa.Guard
-	Store  mfa.Store
 	Users  *Users
 	Clock  *Clock
 	Events *Events
 	Config mfa.Config // what Guard was made from
+
+	failing *failing
 }
 
-// New returns a kit. Each option may change the configuration before the guard is
+// New returns a kit. Backup codes are hashed at next to no cost, so that enrolling
+// takes no time. Each option may change the configuration before the guard is
 // made from it.
 func New(t testing.TB, options ...func(*mfa.Config)) *Kit {
 	t.Helper()
@@ -36,16 +39,54 @@ func New(t testing.TB, options ...func(*mfa.Config)) *Kit {
 	}
 	k.Config = mfa.Config{
 		Issuer: "Example", Store: new(mfa.MemoryStore), Users: k.Users, Keys: keys,
-		OnEvent: k.Events.Record, Now: k.Clock.Now,
+		OnEvent: k.Events.Record, Now: k.Clock.Now, InsecureFastHashing: true,
 	}
 	for _, o := range options {
 		o(&k.Config)
 	}
-	k.Store = k.Config.Store
+	k.failing = &failing{Store: k.Config.Store}
+	k.Config.Store = k.failing
 	if k.Guard, err = mfa.New(k.Config); err != nil {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// FailStore makes every call of the store fail with err, nil: no more.
+func (k *Kit) FailStore(err error) { k.failing.err.Store(&err) }
+
+// failing is a store that can be made to fail.
+type failing struct {
+	mfa.Store
+	err atomic.Pointer[error]
+}
+
+func (f *failing) failure() error {
+	if err := f.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (f *failing) Get(ctx context.Context, keys ...mfa.Key) ([]mfa.Record, error) {
+	if err := f.failure(); err != nil {
+		return nil, err
+	}
+	return f.Store.Get(ctx, keys...)
+}
+
+func (f *failing) List(ctx context.Context, owner string, kinds ...string) ([]mfa.Record, error) {
+	if err := f.failure(); err != nil {
+		return nil, err
+	}
+	return f.Store.List(ctx, owner, kinds...)
+}
+
+func (f *failing) Commit(ctx context.Context, writes ...mfa.Write) error {
+	if err := f.failure(); err != nil {
+		return err
+	}
+	return f.Store.Commit(ctx, writes...)
 }
 
 // Laptop and Phone are clients for tests, on addresses set aside for
@@ -80,34 +121,27 @@ func (k *Kit) SignIn(t testing.TB, user string) mfa.Outcome {
 // time step, so that the next code is a new one.
 func (k *Kit) Enroll(t testing.TB, user string) (*Authenticator, *mfa.Session, []string) {
 	t.Helper()
-	ctx := t.Context()
-	must := func(out mfa.Outcome, err error) mfa.Outcome {
-		t.Helper()
-		if err != nil {
-			t.Fatalf("enrolling %q: %v (%s)", user, err, mfa.ReasonOf(err))
-		}
-		return out
-	}
-	out := k.SignIn(t, user)
-	if out.Session != nil {
-		out = must(out.Session.StepUp(ctx, mfa.ToEnroll(mfa.TOTP), ""))
-	}
-	setup, err := out.Pending.StartTOTP(ctx, "")
+	app, session, codes, err := k.enroll(t.Context(), user)
 	if err != nil {
 		t.Fatalf("enrolling %q: %v (%s)", user, err, mfa.ReasonOf(err))
 	}
-	app, err := NewAuthenticator(setup.URI())
-	if err != nil {
-		t.Fatal(err)
+	return app, session, codes
+}
+
+func (k *Kit) enroll(ctx context.Context, user string) (*Authenticator, *mfa.Session, []string, error) {
+	out, err := k.Guard.SignIn(ctx, mfa.SignIn{User: user, First: mfa.PasswordFirst(), Client: Laptop()})
+	if err == nil && out.Session != nil {
+		out, err = out.Session.StepUp(ctx, mfa.ToEnroll(mfa.TOTP), "")
 	}
-	out = must(out.Pending.ConfirmTOTP(ctx, app.Code(k.Clock.Now())))
-	var codes []string
-	if out.Pending != nil {
-		codes = out.Pending.BackupCodes().Reveal()
-		out = must(out.Pending.SaveCodes(ctx))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	app, out, codes, err := bind(ctx, out, k.Clock.Now)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	k.Clock.Advance(app.Period())
-	return app, out.Session, codes
+	return app, out.Session, codes, nil
 }
 
 // Users is a directory in memory. The zero value is empty and ready.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -163,23 +164,34 @@ func raceOrder(s *storeTest) {
 	}
 }
 
-// whileWriting calls write with 1, 2, 3 and so on, while readers call read, until
-// both have happened often enough or one of them failed.
+// whileWriting calls write with 1, 2, 3 and so on, while readers call read without
+// a pause. After each write it waits until so many reads have ended that one of
+// them began after the write did.
 func (s *storeTest) whileWriting(write func(n int) error, read func() error) {
 	s.t.Helper()
 	var stop atomic.Bool
 	var reads atomic.Int64
-	least := Rounds(longWrite)
+	ended := make(chan struct{}, 1) // a read, or a reader
+	notify := func() {
+		select {
+		case ended <- struct{}{}:
+		default:
+		}
+	}
 	errs := together(readers+1, func(i int) (err error) {
 		defer func() {
 			if err != nil || i == 0 {
 				stop.Store(true)
 			}
+			notify()
 		}()
 		if i == 0 {
-			for n := 1; !stop.Load() && (n <= least || reads.Load() < int64(least)); n++ {
+			for n := 1; !stop.Load() && n <= Rounds(longWrite); n++ {
 				if err := write(n); err != nil {
 					return err
+				}
+				for enough := reads.Load() + 2*readers; reads.Load() < enough && !stop.Load(); {
+					<-ended
 				}
 			}
 			return nil
@@ -189,11 +201,15 @@ func (s *storeTest) whileWriting(write func(n int) error, read func() error) {
 				return err
 			}
 			reads.Add(1)
+			notify()
+			runtime.Gosched() // a store in memory gives nobody else a turn
 		}
 		return nil
 	})
-	if err := errors.Join(errs...); err != nil {
-		s.fatalf("%v", err)
+	for _, err := range errs {
+		if err != nil {
+			s.fatalf("%v", err)
+		}
 	}
 }
 

@@ -117,26 +117,31 @@ func (s *storeTest) sweepAll() {
 	s.fatalf("Sweep with limit 1000 had something to delete 1000 times in a row")
 }
 
-// sweepRace has a record swept and prolonged at once: whoever is first wins, but
-// a Commit that returned nil must not lose its record.
+// sweepRace has a record swept and prolonged at once. Whoever is first wins: what
+// a Commit prolonged must not be deleted, and what was deleted must not come back.
 func sweepRace(s *storeTest) {
+	swept := 0
 	for i := range Rounds(longRace) {
 		old := s.expiring(strconv.Itoa(i), -1)
 		next := newRecord(old.Key)
-		errs := together(2, func(i int) error {
-			if i == 0 {
+		errs := together(2, func(racer int) error {
+			if racer == i%2 { // each is the first to be started in every second round
 				return s.store.Commit(s.t.Context(), replace(next, old.Version))
 			}
-			_, err := s.store.(mfa.Sweeper).Sweep(s.t.Context(), sweepBefore(), 10)
+			var err error
+			swept, err = s.store.(mfa.Sweeper).Sweep(s.t.Context(), sweepBefore(), 10)
 			return err
 		})
+		committed, sweeping := errs[i%2], errs[1-i%2]
 		switch {
-		case errs[1] != nil:
-			s.fatalf("Sweep returned %v, want nil", errs[1])
-		case errs[0] == nil:
+		case sweeping != nil:
+			s.fatalf("Sweep returned %v, want nil", sweeping)
+		case committed == nil && swept > 0:
+			s.fatalf("Commit replaced a record that Sweep says it deleted")
+		case committed == nil:
 			s.holds(next)
-		case !errors.Is(errs[0], mfa.ErrConflict):
-			s.fatalf("Commit while Sweep runs returned %v, want nil or ErrConflict", errs[0])
+		case !errors.Is(committed, mfa.ErrConflict):
+			s.fatalf("Commit while Sweep runs returned %v, want nil or ErrConflict", committed)
 		case s.get(next.Key)[0].Version == next.Version:
 			s.fatalf("Commit returned ErrConflict and was applied")
 		}

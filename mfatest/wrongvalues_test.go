@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -99,7 +100,7 @@ func hidesOver() func(*mfa.MemoryStore) mfa.Store {
 		}
 		a.list = func(ctx context.Context, owner string, kinds []string) ([]mfa.Record, error) {
 			records, err := m.List(ctx, owner, kinds...)
-			return without(records, over), err
+			return slices.DeleteFunc(records, over), err
 		}
 		return a
 	}
@@ -123,33 +124,36 @@ func refuseLarge(a *altered, ctx context.Context, writes []mfa.Write) error {
 
 // aliasing keeps the slices it is given, or returns those that it keeps.
 func aliasing(in bool) func(*mfa.MemoryStore) mfa.Store {
+	type incarnation struct {
+		key     mfa.Key
+		version string
+	}
+	copyIf := func(yes bool, b []byte) []byte {
+		if yes {
+			return bytes.Clone(b)
+		}
+		return b
+	}
 	return func(m *mfa.MemoryStore) mfa.Store {
 		a := alter(m)
-		kept := make(map[string][]byte) // by version
+		kept := make(map[incarnation][]byte)
 		a.commit = func(ctx context.Context, writes []mfa.Write) error {
 			err := m.Commit(ctx, writes...)
-			if err != nil {
-				return err
-			}
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			for _, w := range writes {
-				kept[w.Version] = w.Data
-				if !in {
-					kept[w.Version] = bytes.Clone(w.Data)
+				if err == nil && len(w.Data) > 0 {
+					kept[incarnation{w.Key, w.Version}] = copyIf(!in, w.Data)
 				}
 			}
-			return nil
+			return err
 		}
 		each := func(records []mfa.Record, err error) ([]mfa.Record, error) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			for i, r := range records {
-				if len(r.Data) == 26 { // not the data the cases of Data write under one version after the other
-					records[i].Data = kept[r.Version]
-					if in {
-						records[i].Data = bytes.Clone(kept[r.Version])
-					}
+				if data, ok := kept[incarnation{r.Key, r.Version}]; ok {
+					records[i].Data = copyIf(in, data)
 				}
 			}
 			return records, err

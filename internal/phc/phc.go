@@ -14,11 +14,23 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// What Hash makes: 19 MiB, 2 passes, 1 lane (OWASP ASVS 5.0 appendix C), with a
-// salt of 128 and a tag of 256 bits (RFC 9106 section 4).
+// A Cost is how expensive new hashes are. Use Standard.
+type Cost struct {
+	Memory uint32 // KiB
+	Passes uint32
+}
+
+// Standard is 19 MiB and 2 passes (OWASP ASVS 5.0 appendix C), 30 ms on a core of
+// 2026.
+func Standard() Cost { return Cost{Memory: 19456, Passes: 2} }
+
+// Insecure is the least that Argon2 allows: for tests, where nothing is worth
+// stealing.
+func Insecure() Cost { return Cost{Memory: 8, Passes: 1} }
+
+// All hashes have one lane, a salt of 128 and a tag of 256 bits (RFC 9106 section
+// 4).
 const (
-	memory  = 19456 // KiB
-	passes  = 2
 	lanes   = 1
 	saltLen = 16
 	tagLen  = 32
@@ -42,20 +54,20 @@ var ErrMalformed = errors.New("phc: malformed hash, or parameters out of bounds"
 var encoding = base64.RawStdEncoding.Strict()
 
 // Hash returns the hash of secret with a new random salt.
-func Hash(secret []byte) string {
+func (c Cost) Hash(secret []byte) string {
 	salt := make([]byte, saltLen)
 	rand.Read(salt)
-	tag := argon2.IDKey(secret, salt, passes, memory, lanes, tagLen)
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, memory, passes, lanes,
+	tag := argon2.IDKey(secret, salt, c.Passes, c.Memory, lanes, tagLen)
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.Memory, c.Passes, lanes,
 		encoding.EncodeToString(salt), encoding.EncodeToString(tag))
 }
 
-// Verify reports whether hash is that of secret. It does no work for a malformed
-// hash, but the same work as for any other for the empty one, which matches
-// nothing: not having a hash must not show in the time.
-func Verify(hash string, secret []byte) (bool, error) {
+// Verify reports whether hash is that of secret, whatever it cost. It does no work
+// for a malformed hash, but that of c for the empty one, which matches nothing:
+// not having a hash must not show in the time.
+func (c Cost) Verify(hash string, secret []byte) (bool, error) {
 	if hash == "" {
-		argon2.IDKey(secret, make([]byte, saltLen), passes, memory, lanes, tagLen)
+		argon2.IDKey(secret, make([]byte, saltLen), c.Passes, c.Memory, lanes, tagLen)
 		return false, nil
 	}
 	p, err := parse(hash)

@@ -1,0 +1,52 @@
+package mfa
+
+import "time"
+
+// What records hold, for tests that read and forge them.
+type (
+	AccountData = account
+	HistoryData = history
+	SessionData = sessionData
+	PendingData = pendingData
+)
+
+// The bounds that tests compare with.
+const (
+	MaxAccount       = maxAccount
+	RecordVersion    = recordVersion
+	SessionKind      = kindSession
+	PendingKind      = kindPending
+	LongestPending   = pendingFor
+	MaxBackupCodes   = backupCodes
+	MaxAuthenticator = maxAuthenticators
+)
+
+// SignRecord gives r the version that g would: whoever has the keys can write any
+// data.
+func SignRecord(g *Guard, r Record) Record {
+	var unix int64
+	if !r.Expires.IsZero() {
+		r.Expires = time.Unix(r.Expires.Unix(), 0).UTC()
+		unix = r.Expires.Unix()
+	}
+	r.Version = g.ring.Version(unix, r.Data, r.Owner, r.Kind, r.ID)
+	return r
+}
+
+// OpenRecord checks and decodes r as every operation does.
+func OpenRecord(g *Guard, r Record, into any) error { return g.open(r, into) }
+
+// OpenSealed decrypts what g keeps sealed for a user: "totp" and the id of an
+// authenticator, or "codes" and the id of a set.
+func OpenSealed(g *Guard, sealed []byte, user, what, id string) ([]byte, error) {
+	return g.ring.Open(sealed, ownerOf(user), what, id)
+}
+
+// TokenSecret returns what a token of this kind proves, nil when it does not open.
+func TokenSecret(g *Guard, kind, text string) []byte {
+	t, err := g.ring.OpenToken(kind, text)
+	if err != nil {
+		return nil
+	}
+	return t.Secret[:]
+}
