@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"github.com/seed-1320b244/mfa/internal/keyring"
 )
 
 // Users is the host's user directory. It is asked at every sign-in and at every
@@ -36,8 +38,8 @@ const (
 	kindSession = "session"
 	kindPending = "pending"
 
-	recordVersion = 1 // of the JSON; additive, so that version 1 is readable for ever
-	maxAccount    = 16 << 10
+	recordVersion = 1        // of the JSON; additive, so that version 1 is readable for ever
+	maxRecord     = 16 << 10 // of an account
 )
 
 // account is everything that a user holds and everything that was counted
@@ -198,6 +200,9 @@ func (s *state) sort(r Record) error {
 	if r.Owner != s.owner {
 		return &unavailable{"list records", ReasonStoreContract, errors.New("a record of another owner")}
 	}
+	if r.Version == "" && (r.Kind == kindAccount || r.Kind == kindHistory) {
+		return &unavailable{"list records", ReasonTampered, keyring.ErrForged} // absent records are not listed
+	}
 	switch r.Kind {
 	case kindAccount:
 		return s.setAccount(r)
@@ -345,7 +350,7 @@ func (s *state) commit() ([]Write, error) {
 		s.put(s.account.rec, expires, a)
 	}
 	for _, w := range s.writes {
-		if w.Kind == kindAccount && len(w.Data) > maxAccount {
+		if w.Kind == kindAccount && len(w.Data) > maxRecord {
 			return nil, &unavailable{"commit", ReasonStoreContract, fmt.Errorf("an account of %d bytes", len(w.Data))}
 		}
 	}

@@ -195,6 +195,10 @@ func (g *Guard) get(ctx context.Context, keys ...Key) ([]Record, error) {
 		if r.Key != keys[i] {
 			return nil, &unavailable{"get records", ReasonStoreContract, errors.New("another record than the one asked for")}
 		}
+		if r.Version == "" && (len(r.Data) > 0 || !r.Expires.IsZero()) {
+			// Somebody emptied the version: that does not make the record absent.
+			return nil, &unavailable{"get records", ReasonTampered, keyring.ErrForged}
+		}
 	}
 	return records, nil
 }

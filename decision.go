@@ -103,7 +103,10 @@ type situation struct {
 	now   time.Time
 	place place
 	rule  rule
-	fresh time.Duration // how old a proof may be for a sensitive action
+	// since is the oldest that a proof may be for a sensitive action. It is counted
+	// back from when the flow was opened: typing a secret into an app may take
+	// longer than a proof stays fresh.
+	since time.Time
 
 	held        []holding // factors held, and backup codes left
 	ask         bool      // the user's switch: ask at sign-in
@@ -115,7 +118,6 @@ type situation struct {
 	firstAt    time.Time
 	proofs     []Proven // second factors proven in this flow or session
 
-	passed   bool // this flow had its fresh proof: it is good for the rest of the flow
 	skipped  bool // the user put enrollment off
 	enrolled bool // this flow bound what it was opened to bind
 	staged   bool // this flow shows backup codes that are not confirmed
@@ -182,14 +184,18 @@ func decide(s situation) verdict {
 	}
 	// Codes are shown to nobody who has not just passed a second factor
 	// (SP 800-63B-4 section 3.1.2.1 asks AAL2).
-	if s.staged || s.place == toSignIn && s.unsaved && s.proven(s.held, time.Time{}) {
+	if (s.staged || s.place == toSignIn && s.unsaved) && s.proven(s.held, time.Time{}) {
 		return verdict{step: StepSaveCodes, why: ReasonCodesNotSaved}
 	}
-	if s.place == toSignIn && s.byPassword && s.compromised {
+	if s.place == toSignIn && s.suspect() {
 		return verdict{step: StepNewPassword, why: ReasonCompromised}
 	}
 	return v
 }
+
+// suspect reports whether the first factor was a password that somebody else
+// seems to know.
+func (s situation) suspect() bool { return s.byPassword && s.compromised }
 
 // gate decides about sign-ins and doors.
 func (s situation) gate() verdict {
@@ -200,22 +206,22 @@ func (s situation) gate() verdict {
 		satisfying = own
 	}
 	why := ReasonNotRequired
-	if len(held) > 0 && (due || s.place == toSignIn && s.ask) {
-		why = ReasonProven
-		asked := ReasonSwitch
-		if due {
-			asked = ReasonRule
-		} else {
-			satisfying = s.held // only the user's own switch asks
+	if asked := s.asked(due); asked != "" && len(held) > 0 {
+		if !due {
+			satisfying = s.held // no rule asks: whatever is held will do
 		}
 		if !s.proven(satisfying, time.Time{}) {
 			return verify(satisfying, asked)
 		}
+		why = ReasonProven
 	}
 	if s.place == toSignIn && s.mustEnroll && len(held) == 0 {
 		return verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonReset}
 	}
-	if s.rule.required && len(factors(s.satisfying())) == 0 {
+	// A rule that is not due yet invites to enroll: but nobody who holds a factor
+	// without having proven it, because a password alone must not add another.
+	invited := due || len(held) == 0 || s.proven(s.held, time.Time{})
+	if s.rule.required && invited && len(factors(s.satisfying())) == 0 {
 		v := verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonRule}
 		if len(held) > 0 {
 			v.why = ReasonNotAllowed
@@ -232,15 +238,28 @@ func (s situation) gate() verdict {
 	return verdict{why: why}
 }
 
+// asked returns why a factor that is held has to be proven, "" when it has not. A
+// suspect password asks for it too: whoever knows it must not be the one who
+// changes it.
+func (s situation) asked(due bool) Reason {
+	switch {
+	case due:
+		return ReasonRule
+	case s.place == toSignIn && s.suspect():
+		return ReasonCompromised
+	case s.place == toSignIn && s.ask:
+		return ReasonSwitch
+	}
+	return ""
+}
+
 // sensitive decides about actions that need a fresh proof: of a second factor
 // when one is held (a password alone is not enough then), else of the first.
 func (s situation) sensitive() verdict {
-	since := s.now.Add(-s.fresh)
 	switch held := len(factors(s.held)) > 0; {
-	case s.passed: // typing a secret into an app may take longer than a proof stays fresh
-	case held && !s.proven(s.held, since):
+	case held && !s.proven(s.held, s.since):
 		return verify(s.held, ReasonStale)
-	case !held && !s.recent(s.firstAt, since):
+	case !held && !s.recent(s.firstAt, s.since):
 		return verdict{step: StepVerify, methods: []Method{Password}, why: ReasonStale}
 	}
 	if s.place == toEnroll && !s.enrolled {

@@ -30,7 +30,7 @@ func (f *flow) situation() situation {
 		now:         f.now,
 		place:       f.data.To,
 		rule:        rules.at(f.data.purpose()),
-		fresh:       rules.FreshFor,
+		since:       f.opened().Add(-rules.FreshFor),
 		held:        a.held(f.g, f.now),
 		ask:         a.Ask,
 		mustEnroll:  a.MustEnroll,
@@ -38,7 +38,6 @@ func (f *flow) situation() situation {
 		compromised: a.Compromised,
 		byPassword:  f.data.First.Password,
 		firstAt:     unix(f.data.First.At),
-		passed:      f.data.Passed,
 		skipped:     f.data.Skipped,
 		enrolled:    f.data.Bound,
 		staged:      f.staged(),
@@ -47,6 +46,14 @@ func (f *flow) situation() situation {
 		s.proofs = append(s.proofs, p.proven())
 	}
 	return s
+}
+
+// opened returns when the flow was first stored, or now.
+func (f *flow) opened() time.Time {
+	if f.data.Created == 0 {
+		return f.now
+	}
+	return unix(f.data.Created)
 }
 
 // at returns what the rules ask where p leads.
@@ -152,7 +159,6 @@ func (f *flow) advance(ctx context.Context) (Outcome, error) {
 	if v.allowed() {
 		return f.elevate()
 	}
-	f.data.Passed = v.step > StepVerify
 	if err := f.keep(ctx); err != nil {
 		return Outcome{}, err
 	}

@@ -90,6 +90,9 @@ func (m *MemoryStore) Commit(ctx context.Context, writes ...Write) error {
 
 // Sweep implements Sweeper.
 func (m *MemoryStore) Sweep(ctx context.Context, before time.Time, limit int) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	swept := 0
@@ -97,9 +100,6 @@ func (m *MemoryStore) Sweep(ctx context.Context, before time.Time, limit int) (i
 		for n, r := range records {
 			if swept >= limit {
 				return swept, nil
-			}
-			if err := ctx.Err(); err != nil {
-				return swept, err
 			}
 			if !r.Expires.IsZero() && r.Expires.Before(before) {
 				delete(records, n)

@@ -14,8 +14,8 @@ import (
 
 // Config wires a Guard. Issuer, Store, Users and Keys are required.
 type Config struct {
-	// Issuer is the product's name in authenticator apps: 1 to 64 code points
-	// without a colon or control characters.
+	// Issuer is the product's name in authenticator apps: 1 to 64 bytes of UTF-8
+	// without a colon, control characters, or space at its ends.
 	Issuer string
 	// Store is where records live.
 	Store Store
@@ -64,8 +64,8 @@ func New(c Config) (*Guard, error) {
 	switch {
 	case c.Issuer == "":
 		bad("Config.Issuer is missing")
-	case !validText(c.Issuer, maxName), strings.Contains(c.Issuer, ":"), strings.TrimSpace(c.Issuer) != c.Issuer:
-		bad("Config.Issuer is not 1 to %d code points without colon, control characters or space at its ends", maxName)
+	case len(c.Issuer) > maxIssuer, !validText(c.Issuer, maxIssuer), strings.Contains(c.Issuer, ":"), strings.TrimSpace(c.Issuer) != c.Issuer:
+		bad("Config.Issuer is not 1 to %d bytes without colon, control characters or space at its ends", maxIssuer)
 	}
 	if c.Store == nil {
 		bad("Config.Store is missing")
@@ -97,8 +97,15 @@ func New(c Config) (*Guard, error) {
 	return g, nil
 }
 
-// maxName bounds issuer, account and label: more does not fit an app's screen.
-const maxName = 64
+const (
+	// maxIssuer and maxAccount, in bytes, keep the otpauth URI short enough for a QR
+	// code that a phone reads from a screen, percent-encoded and with the longest
+	// secret: 1024 bytes.
+	maxIssuer  = 64
+	maxAccount = 128
+	// maxName bounds labels and names in code points: more does not fit a line.
+	maxName = 64
+)
 
 // Sweep deletes up to limit records that were over a day ago or longer, and
 // returns how many. The host calls it now and then; nothing else needs it. It

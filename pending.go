@@ -49,7 +49,6 @@ type pendingData struct {
 	First   firstData      `json:"f"`
 	Proofs  []proofData    `json:"q,omitempty"`
 	Tries   int            `json:"n,omitempty"`
-	Passed  bool           `json:"y,omitempty"` // see situation
 	Skipped bool           `json:"k,omitempty"`
 	Staged  *authenticator `json:"a,omitempty"` // waits for its first code
 	Bound   bool           `json:"b,omitempty"` // an authenticator was confirmed in this flow
@@ -240,7 +239,9 @@ func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
 		}
 		f.session = &stored[sessionData]{records[3], d}
 	}
-	if err := s.directory(ctx); err != nil {
+	if err := s.directory(ctx); errors.Is(err, ErrNoUser) {
+		return nil, refuse(ErrNoPending, ReasonUserUnknown)
+	} else if err != nil {
 		return nil, err
 	}
 	if why := s.account.data.reason(s.user); why != "" {
@@ -268,8 +269,8 @@ func (f *flow) alive() error {
 // run carries out one operation of the flow. The first attempt works on what the
 // handle read when it was made; should anything have changed since, its commit
 // fails and the next attempt reads again.
-func (h *pending) run(ctx context.Context, codes *codeMaker, p persistence, do func(*flow) (Outcome, error)) (Outcome, error) {
-	return run(ctx, h.g, p, func(now time.Time) (*state, Outcome, error) {
+func (h *pending) run(ctx context.Context, codes *codeMaker, do func(*flow) (Outcome, error)) (Outcome, error) {
+	return run(ctx, h.g, bounded, func(now time.Time) (*state, Outcome, error) {
 		f := h.loaded
 		h.loaded = nil
 		if f == nil {
@@ -294,7 +295,7 @@ func (h *pending) run(ctx context.Context, codes *codeMaker, p persistence, do f
 func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 	codes := &codeMaker{g: p.p.g}
 	hashes := &hasher{g: p.p.g}
-	return p.p.run(ctx, codes, bounded, func(f *flow) (Outcome, error) {
+	return p.p.run(ctx, codes, func(f *flow) (Outcome, error) {
 		v := decide(f.situation())
 		if v.step != StepVerify {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
@@ -330,7 +331,7 @@ func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 // Reauthenticated answers a Need for Password: the host, or a provider, has just
 // proven the first factor again. A provider's auth_time must be recent.
 func (p *Pending) Reauthenticated(ctx context.Context, first First) (Outcome, error) {
-	return p.p.run(ctx, &codeMaker{g: p.p.g}, bounded, func(f *flow) (Outcome, error) {
+	return p.p.run(ctx, &codeMaker{g: p.p.g}, func(f *flow) (Outcome, error) {
 		d, err := first.stamped(f.now)
 		if err != nil {
 			return Outcome{}, err
@@ -348,8 +349,8 @@ func (p *Pending) Reauthenticated(ctx context.Context, first First) (Outcome, er
 
 // SaveCodes records that the user has the backup codes.
 func (p *Pending) SaveCodes(ctx context.Context) (Outcome, error) {
-	return p.p.run(ctx, &codeMaker{g: p.p.g}, bounded, func(f *flow) (Outcome, error) {
-		if v := decide(f.situation()); v.step != StepSaveCodes {
+	return p.p.run(ctx, &codeMaker{g: p.p.g}, func(f *flow) (Outcome, error) {
+		if v := decide(f.situation()); v.step != StepSaveCodes && !v.allowed() {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
 		}
 		if f.staged() {
@@ -364,14 +365,15 @@ func (p *Pending) SaveCodes(ctx context.Context) (Outcome, error) {
 	})
 }
 
-// Skip goes on without enrolling while Need.SkipUntil lies ahead.
+// Skip goes on without enrolling while Need.SkipUntil lies ahead. It also goes on
+// when Need asks for nothing any more, because something else changed meanwhile.
 func (p *Pending) Skip(ctx context.Context) (Outcome, error) {
-	return p.p.run(ctx, &codeMaker{g: p.p.g}, bounded, func(f *flow) (Outcome, error) {
+	return p.p.run(ctx, &codeMaker{g: p.p.g}, func(f *flow) (Outcome, error) {
 		v := decide(f.situation())
-		if v.step != StepEnroll {
+		if v.step != StepEnroll && !v.allowed() {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
 		}
-		if v.until.IsZero() {
+		if v.step == StepEnroll && v.until.IsZero() {
 			return Outcome{}, refuse(ErrForbidden, ReasonCannotSkip)
 		}
 		f.data.Skipped = true
@@ -379,15 +381,12 @@ func (p *Pending) Skip(ctx context.Context) (Outcome, error) {
 	})
 }
 
-// Cancel voids the token. Canceling a flow that is over does nothing.
+// Cancel voids the token. Canceling a flow that is over does nothing. It tries
+// until ctx ends.
 func (p *Pending) Cancel(ctx context.Context) error {
-	_, err := p.p.run(ctx, nil, untilEnded, func(f *flow) (Outcome, error) {
-		f.end(f.rec)
-		f.touched = true
-		return Outcome{}, nil
-	})
-	if errors.Is(err, ErrNoPending) {
+	t, err := p.p.g.ring.OpenToken(kindPending, p.p.token)
+	if err != nil {
 		return nil
 	}
-	return err
+	return p.p.g.endToken(ctx, t, p.p.client, p.p.token)
 }

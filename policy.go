@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -123,26 +124,24 @@ const (
 	maxAuthenticators = 3
 )
 
-// resolved returns p with every default filled in, or an error that names the
+// resolved returns p with every default filled in, and an error that names every
 // field that is out of bounds.
 func (p Policy) resolved() (Policy, error) {
-	if p.Rules.Require < RequireOff || p.Rules.Require > RequireAtSignIn {
-		return p, fmt.Errorf("Policy.Rules.Require is %d, no value of Require", p.Rules.Require)
+	var errs []error
+	bad := func(field string, value any, want string) {
+		errs = append(errs, fmt.Errorf("Policy.%s is %v, want %s", field, value, want))
 	}
-	if p.TOTP.Algorithm < SHA1 || p.TOTP.Algorithm > SHA512 {
-		return p, fmt.Errorf("Policy.TOTP.Algorithm is %d, no value of Algorithm", p.TOTP.Algorithm)
+	if r := p.Rules.Require; r < RequireOff || r > RequireAtSignIn {
+		bad("Rules.Require", int(r), "a constant")
 	}
-	if p.TOTP.Window < WindowOneStep || p.TOTP.Window > WindowTwoSteps {
-		return p, fmt.Errorf("Policy.TOTP.Window is %d, no value of Window", p.TOTP.Window)
+	if a := p.TOTP.Algorithm; a < SHA1 || a > SHA512 {
+		bad("TOTP.Algorithm", int(a), "a constant")
 	}
-	if d := p.TOTP.Digits; d != 0 && d != 6 && d != 8 {
-		return p, fmt.Errorf("Policy.TOTP.Digits is %d, want 6 or 8", d)
-	}
-	if d := p.TOTP.Period; d != 0 && d != 30*time.Second && d != 60*time.Second {
-		return p, fmt.Errorf("Policy.TOTP.Period is %v, want 30s or 1m", d)
+	if w := p.TOTP.Window; w < WindowOneStep || w > WindowTwoSteps {
+		bad("TOTP.Window", int(w), "a constant")
 	}
 	l := &p.Limits
-	for _, f := range []struct {
+	counts := []struct {
 		name                 string
 		field                *int
 		zero, floor, ceiling int
@@ -154,37 +153,45 @@ func (p Policy) resolved() (Policy, error) {
 		{"Limits.FailuresBeforeSuspect", &l.FailuresBeforeSuspect, 20, 10, 50},
 		{"Limits.SessionsPerUser", &l.SessionsPerUser, 20, 1, 20},
 		{"Limits.PendingsPerUser", &l.PendingsPerUser, 16, 2, 16},
-	} {
+	}
+	for _, f := range counts {
 		if *f.field == 0 {
 			*f.field = f.zero
 		}
 		if *f.field < f.floor || *f.field > f.ceiling {
-			return p, fmt.Errorf("Policy.%s is %d, want %d to %d", f.name, *f.field, f.floor, f.ceiling)
+			bad(f.name, *f.field, fmt.Sprintf("%d to %d", f.floor, f.ceiling))
 		}
 	}
-	for _, f := range []struct {
+	durations := []struct {
 		name                 string
 		field                *time.Duration
 		zero, floor, ceiling time.Duration
 	}{
 		{"TOTP.Period", &p.TOTP.Period, 30 * time.Second, 30 * time.Second, 60 * time.Second},
-		{"Rules.SessionFor", &p.Rules.SessionFor, defaultSession, 5 * time.Minute, 24 * time.Hour},
-		{"Rules.FreshFor", &p.Rules.FreshFor, defaultFresh, time.Minute, time.Hour},
+		{"Rules.SessionFor", &p.Rules.SessionFor, 24 * time.Hour, 5 * time.Minute, 24 * time.Hour},
+		{"Rules.FreshFor", &p.Rules.FreshFor, 5 * time.Minute, time.Minute, time.Hour},
 		{"Limits.WaitMin", &l.WaitMin, 30 * time.Second, 10 * time.Second, 10 * time.Minute},
 		{"Limits.WaitMax", &l.WaitMax, time.Hour, time.Minute, 24 * time.Hour},
-	} {
+	}
+	for _, f := range durations {
 		if *f.field == 0 {
 			*f.field = f.zero
 		}
 		if *f.field < f.floor || *f.field > f.ceiling {
-			return p, fmt.Errorf("Policy.%s is %v, want %v to %v", f.name, *f.field, f.floor, f.ceiling)
+			bad(f.name, *f.field, fmt.Sprintf("%v to %v", f.floor, f.ceiling))
 		}
 	}
+	if p.TOTP.Digits == 7 {
+		bad("TOTP.Digits", 7, "6 or 8: apps know no other")
+	}
+	if d := p.TOTP.Period; d > 30*time.Second && d < 60*time.Second {
+		bad("TOTP.Period", d, "30s or 1m0s: apps know no other")
+	}
 	if d := p.Rules.IdleFor; d != 0 && (d < 2*time.Minute || d > 24*time.Hour) {
-		return p, fmt.Errorf("Policy.Rules.IdleFor is %v, want 2m to 24h, or 0 for none", d)
+		bad("Rules.IdleFor", d, "2m0s to 24h0m0s, or 0 for none")
 	}
 	if l.WaitMax < l.WaitMin {
-		return p, fmt.Errorf("Policy.Limits.WaitMax is %v, less than WaitMin %v", l.WaitMax, l.WaitMin)
+		bad("Limits.WaitMax", l.WaitMax, "at least Limits.WaitMin")
 	}
-	return p, nil
+	return p, errors.Join(errs...)
 }

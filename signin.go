@@ -208,7 +208,7 @@ func (s *state) endPresented(tokens []string) {
 		}
 		if t, err := s.g.ring.OpenToken(kindPending, text); err == nil && t.Owner == s.owner {
 			for _, d := range s.pendings {
-				if d.rec.ID == t.ID && d.data.proves(t) {
+				if d.rec.ID == t.ID && d.data.Over == "" && d.data.proves(t) {
 					s.endPendings(func(p pendingData) bool { return slices.Equal(p.Secret, d.data.Secret) })
 					break
 				}

@@ -65,14 +65,17 @@ type Write struct {
 //
 // Bytes are copied in and out: the store keeps no slice it was given and returns
 // none that it keeps.
+//
+// A call whose context is done returns an error that is not ErrConflict.
 type Store interface {
-	// Get returns the records with these keys, in the same order. An absent
-	// record has its Key and Version "". It is one round trip (in a sharded
-	// store one per owner, in parallel).
+	// Get returns the records with these keys, in the same order; a key that is
+	// named twice is answered twice. An absent record has its Key and nothing
+	// else. It is one round trip (in a sharded store one per owner, in parallel).
 	Get(ctx context.Context, keys ...Key) ([]Record, error)
 
 	// List returns all records of owner of the given kinds, of every kind when
-	// none is given, in any order. It is one round trip.
+	// none is given, each once and in any order. An owner without records has none
+	// and is no error. It is one round trip.
 	List(ctx context.Context, owner string, kinds ...string) ([]Record, error)
 
 	// Commit applies all writes or none. They belong to one owner, there are 1
@@ -89,17 +92,19 @@ type Store interface {
 // A Sweeper is a Store that can delete what is over. New probes for it.
 type Sweeper interface {
 	// Sweep deletes at most limit records whose Expires is set and earlier than
-	// before, and returns how many it deleted.
+	// before, and returns how many it deleted. A record that a Commit prolongs at
+	// the same moment stays, or else that Commit fails.
 	Sweep(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // The bounds of the store contract. CheckWrites enforces them.
 const (
-	maxOwner  = 256
-	maxKind   = 32
-	maxID     = 64
-	maxData   = 64 << 10
-	maxWrites = 64
+	maxOwner   = 256
+	maxKind    = 32
+	maxID      = 64
+	maxData    = 64 << 10
+	maxWrites  = 64
+	maxVersion = 128
 	// sweepAfter is how long a record outlives its Expires. It covers a store
 	// whose clock is up to a day off.
 	sweepAfter = 24 * time.Hour
@@ -124,8 +129,8 @@ func CheckWrites(writes []Write) error {
 			return fmt.Errorf("mfa: %d bytes in a record, want at most %d", len(w.Data), maxData)
 		case len(w.Data) == 0 && w.IfVersion == "":
 			return errors.New("mfa: delete of a record that must not exist")
-		case len(w.Data) > 0 && w.Version == "":
-			return errors.New("mfa: write without a version")
+		case len(w.Data) > 0 && !validVersion(w.Version):
+			return errors.New("mfa: write without a version, or with a malformed one")
 		}
 		for _, earlier := range writes[:i] {
 			if earlier.Key == w.Key {
@@ -160,6 +165,15 @@ func validOwner(s string) bool {
 		return false
 	}
 	return !hasControl(s)
+}
+
+func validVersion(s string) bool {
+	for i := range len(s) {
+		if !base64url(s[i]) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxVersion
 }
 
 func base64url(c byte) bool {

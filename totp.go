@@ -110,7 +110,7 @@ func (a *authenticator) setup(g *Guard, u User) (Setup, error) {
 // issuer's part of the label.
 func accountName(u User) string {
 	for _, name := range []string{u.Name, u.ID} {
-		if name != "" && validText(name, maxName) && !strings.Contains(name, ":") && strings.TrimSpace(name) == name {
+		if name != "" && len(name) <= maxAccount && validText(name, maxAccount) && !strings.Contains(name, ":") && strings.TrimSpace(name) == name {
 			return name
 		}
 	}
@@ -172,7 +172,7 @@ func (p *Pending) StartTOTP(ctx context.Context, label string) (Setup, error) {
 		return Setup{}, invalid("label")
 	}
 	var setup Setup
-	_, err := p.p.run(ctx, nil, bounded, func(f *flow) (Outcome, error) {
+	_, err := p.p.run(ctx, nil, func(f *flow) (Outcome, error) {
 		if v := decide(f.situation()); v.step != StepEnroll || !slices.Contains(v.methods, TOTP) {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
 		}
@@ -197,7 +197,7 @@ func (p *Pending) StartTOTP(ctx context.Context, label string) (Setup, error) {
 // used. A user's first authenticator brings backup codes: the Outcome is the flow
 // at StepSaveCodes. A wrong code is ErrRefused; after 5 in one flow it is over.
 func (p *Pending) ConfirmTOTP(ctx context.Context, code string) (Outcome, error) {
-	return p.p.run(ctx, &codeMaker{g: p.p.g}, bounded, func(f *flow) (Outcome, error) {
+	return p.p.run(ctx, &codeMaker{g: p.p.g}, func(f *flow) (Outcome, error) {
 		if v := decide(f.situation()); v.step != StepEnroll || !slices.Contains(v.methods, TOTP) {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
 		}

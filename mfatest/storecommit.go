@@ -16,21 +16,7 @@ func refusalCases() []storeCase {
 	return []storeCase{{
 		name:        "writes-most",
 		explanation: "a Commit of 64 writes is accepted, and all of them are applied",
-		run: func(s *storeTest) {
-			r := s.sixtyFour()
-			s.commit(r.writes...)
-			s.holds(r.records...)
-			var replaces, deletes []mfa.Write
-			var next []mfa.Record
-			for _, old := range r.records {
-				n := newRecord(old.Key)
-				next, replaces, deletes = append(next, n), append(replaces, replace(n, old.Version)), append(deletes, remove(n))
-			}
-			s.commit(replaces...)
-			s.holds(next...)
-			s.commit(deletes...)
-			s.absent(r.keys...)
-		},
+		run:         writesMost,
 	}, {
 		name:        "refuse-many",
 		explanation: "a Commit of 65 writes" + rule,
@@ -58,29 +44,11 @@ func refusalCases() []storeCase {
 	}, {
 		name:        "refuse-twice",
 		explanation: "a Commit with the same key twice" + rule,
-		run: func(s *storeTest) {
-			other, r := newRecord(s.key("other", "")), newRecord(s.key("k", ""))
-			s.refuses("creating one key twice", create(r), create(other), create(newRecord(r.Key)))
-			s.absent(r.Key, other.Key)
-			s.commit(create(r))
-			s.refuses("replacing a record and deleting what replaced it", create(other), replace(newRecord(r.Key), r.Version), remove(r))
-			s.refuses("deleting a record and creating it again", create(other), remove(r), create(newRecord(r.Key)))
-			s.absent(other.Key)
-			s.holds(r)
-		},
+		run:         refuseTwice,
 	}, {
 		name:        "refuse-delete",
 		explanation: "deleting with IfVersion \"\", a record that must not exist," + rule,
-		run: func(s *storeTest) {
-			r := s.create(s.key("k", ""))[0]
-			other := newRecord(s.key("other", ""))
-			for _, k := range []mfa.Key{r.Key, s.key("none", "")} {
-				s.refuses("delete with IfVersion \"\"", mfa.Write{Record: mfa.Record{Key: k}})
-				s.refuses("delete with IfVersion \"\"", create(other), mfa.Write{Record: mfa.Record{Key: k, Version: "v", Data: []byte{}}})
-			}
-			s.absent(other.Key)
-			s.holds(r)
-		},
+		run:         refuseDelete,
 	}, {
 		name:        "refuse-malformed",
 		explanation: "a write with a malformed key, without a version or with more than 64 KiB" + rule + " (mfa.CheckWrites says which)",
@@ -147,33 +115,11 @@ func conditionCases() []storeCase {
 	}, {
 		name:        "replace",
 		explanation: "a replaced record has the new version, expiry and data, and nothing of the old",
-		run: func(s *storeTest) {
-			old := newRecord(s.key("k", ""))
-			old.Data = bytes.Repeat([]byte("x"), 100)
-			s.commit(create(old))
-			for _, later := range []time.Duration{time.Hour, -time.Minute} {
-				next := newRecord(old.Key)
-				next.Expires = old.Expires.Add(later)
-				next.Data = old.Data[1:]
-				s.commit(replace(next, old.Version))
-				s.holds(next)
-				s.lists([]mfa.Record{next}, s.owner, "k")
-				old = next
-			}
-		},
+		run:         replaceWhole,
 	}, {
 		name:        "replace-version",
 		explanation: "a replace with another version than the record has is ErrConflict, even when it was applied before",
-		run: func(s *storeTest) {
-			old := s.create(s.key("k", ""))[0]
-			next := newRecord(old.Key)
-			s.conflicts("replacing a version that never was", replace(next, newRecord(old.Key).Version))
-			s.holds(old)
-			s.commit(replace(next, old.Version))
-			s.conflicts("replacing a version a second time", replace(newRecord(old.Key), old.Version))
-			s.conflicts("the same replace a second time", replace(next, old.Version))
-			s.holds(next)
-		},
+		run:         replaceVersion,
 	}, {
 		name:        "replace-absent",
 		explanation: "a replace of a record that never was is ErrConflict, and creates nothing",
@@ -231,17 +177,7 @@ func deleteCases() []storeCase {
 	return []storeCase{{
 		name:        "delete",
 		explanation: "a write with empty Data deletes the record: Get finds it absent, List leaves it out",
-		run: func(s *storeTest) {
-			r := s.create(s.key("k", "nil"), s.key("k", "empty"), s.key("k", "with-version"), s.key("k", "stays"))
-			empty, version := remove(r[1]), remove(r[2])
-			empty.Data = []byte{}
-			version.Version, version.Expires = newRecord(r[2].Key).Version, r[2].Expires
-			s.commit(remove(r[0]))
-			s.commit(empty)
-			s.commit(version)
-			s.absent(r[0].Key, r[1].Key, r[2].Key)
-			s.lists(r[3:], s.owner, "k")
-		},
+		run:         deleteWhole,
 	}, {
 		name:        "delete-version",
 		explanation: "a delete with another version than the record has, or of an absent record, is ErrConflict",
@@ -268,15 +204,93 @@ func deleteCases() []storeCase {
 	}, {
 		name:        "incarnation",
 		explanation: "a deleted record can be created again, and a write with a version from before the delete is ErrConflict",
-		run: func(s *storeTest) {
-			old := s.create(s.key("k", ""))[0]
-			s.commit(remove(old))
-			again := s.create(old.Key)[0]
-			s.conflicts("replacing the deleted record's version", replace(newRecord(old.Key), old.Version))
-			s.conflicts("deleting the deleted record's version", remove(old))
-			s.holds(again)
-			s.commit(remove(again))
-			s.absent(again.Key)
-		},
+		run:         incarnation,
 	}}
+}
+
+func writesMost(s *storeTest) {
+	r := s.sixtyFour()
+	s.commit(r.writes...)
+	s.holds(r.records...)
+	var replaces, deletes []mfa.Write
+	var next []mfa.Record
+	for _, old := range r.records {
+		n := newRecord(old.Key)
+		next, replaces, deletes = append(next, n), append(replaces, replace(n, old.Version)), append(deletes, remove(n))
+	}
+	s.commit(replaces...)
+	s.holds(next...)
+	s.commit(deletes...)
+	s.absent(r.keys...)
+}
+
+func replaceWhole(s *storeTest) {
+	old := newRecord(s.key("k", ""))
+	old.Data = bytes.Repeat([]byte("x"), 100)
+	s.commit(create(old))
+	for _, later := range []time.Duration{time.Hour, -time.Minute} {
+		next := newRecord(old.Key)
+		next.Expires = old.Expires.Add(later)
+		next.Data = old.Data[1:]
+		s.commit(replace(next, old.Version))
+		s.holds(next)
+		s.lists([]mfa.Record{next}, s.owner, "k")
+		old = next
+	}
+}
+
+func deleteWhole(s *storeTest) {
+	r := s.create(s.key("k", "nil"), s.key("k", "empty"), s.key("k", "with-version"), s.key("k", "stays"))
+	empty, version := remove(r[1]), remove(r[2])
+	empty.Data = []byte{}
+	version.Version, version.Expires = newRecord(r[2].Key).Version, r[2].Expires
+	s.commit(remove(r[0]))
+	s.commit(empty)
+	s.commit(version)
+	s.absent(r[0].Key, r[1].Key, r[2].Key)
+	s.lists(r[3:], s.owner, "k")
+}
+
+func refuseTwice(s *storeTest) {
+	other, r := newRecord(s.key("other", "")), newRecord(s.key("k", ""))
+	s.refuses("creating one key twice", create(r), create(other), create(newRecord(r.Key)))
+	s.absent(r.Key, other.Key)
+	s.commit(create(r))
+	s.refuses("replacing a record and deleting what replaced it", create(other), replace(newRecord(r.Key), r.Version), remove(r))
+	s.refuses("deleting a record and creating it again", create(other), remove(r), create(newRecord(r.Key)))
+	s.absent(other.Key)
+	s.holds(r)
+}
+
+func refuseDelete(s *storeTest) {
+	r := s.create(s.key("k", ""))[0]
+	other := newRecord(s.key("other", ""))
+	for _, k := range []mfa.Key{r.Key, s.key("none", "")} {
+		s.refuses("delete with IfVersion \"\"", mfa.Write{Record: mfa.Record{Key: k}})
+		s.refuses("delete with IfVersion \"\"", create(other), mfa.Write{Record: mfa.Record{Key: k, Version: "v", Data: []byte{}}})
+	}
+	s.absent(other.Key)
+	s.holds(r)
+}
+
+func replaceVersion(s *storeTest) {
+	old := s.create(s.key("k", ""))[0]
+	next := newRecord(old.Key)
+	s.conflicts("replacing a version that never was", replace(next, newRecord(old.Key).Version))
+	s.holds(old)
+	s.commit(replace(next, old.Version))
+	s.conflicts("replacing a version a second time", replace(newRecord(old.Key), old.Version))
+	s.conflicts("the same replace a second time", replace(next, old.Version))
+	s.holds(next)
+}
+
+func incarnation(s *storeTest) {
+	old := s.create(s.key("k", ""))[0]
+	s.commit(remove(old))
+	again := s.create(old.Key)[0]
+	s.conflicts("replacing the deleted record's version", replace(newRecord(old.Key), old.Version))
+	s.conflicts("deleting the deleted record's version", remove(old))
+	s.holds(again)
+	s.commit(remove(again))
+	s.absent(again.Key)
 }

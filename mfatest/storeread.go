@@ -13,17 +13,7 @@ func getCases() []storeCase {
 	return []storeCase{{
 		name:        "get-order",
 		explanation: "Get returns the records in the order of the keys",
-		run: func(s *storeTest) {
-			r := s.create(s.key("b", "2"), s.key("a", "3"), s.key("b", "1"), s.key("a", "2"))
-			for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 3, 0, 2}, {2, 0, 3, 1}} {
-				var keys []mfa.Key
-				var want []mfa.Record
-				for _, i := range order {
-					keys, want = append(keys, r[i].Key), append(want, r[i])
-				}
-				s.same("Get", s.get(keys...), want)
-			}
-		},
+		run:         getOrder,
 	}, {
 		name:        "get-absent",
 		explanation: "a record that is not there has its Key, Version \"\" and nothing else, at its place among the others",
@@ -112,34 +102,11 @@ func listCases() []storeCase {
 	}, {
 		name:        "list-owner",
 		explanation: "List returns the records of this owner, not of one whose name begins, ends or contains the same",
-		run: func(s *storeTest) {
-			owners := []string{s.owner, s.owner + "b", s.owner + "/b", "x" + s.owner, s.owner[:len(s.owner)-1], s.owner + "\ufffd"}
-			var all []mfa.Record
-			for _, o := range owners {
-				all = append(all, s.create(ownerKey(o))...)
-			}
-			for i, o := range owners {
-				s.lists(all[i:i+1], o)
-				s.lists(all[i:i+1], o, "k")
-			}
-		},
+		run:         listOwner,
 	}, {
 		name:        "list-many",
 		explanation: "List returns all there is (200 records here), however many pages the database makes of it",
-		run: func(s *storeTest) {
-			var want []mfa.Record
-			for i := range 200 {
-				want = append(want, newRecord(s.key("k", fmt.Sprint(i))))
-			}
-			for i := 0; i < len(want); i += 50 {
-				var writes []mfa.Write
-				for _, r := range want[i : i+50] {
-					writes = append(writes, create(r))
-				}
-				s.commit(writes...)
-			}
-			s.lists(want, s.owner, "k")
-		},
+		run:         listMany,
 	}}
 }
 
@@ -178,4 +145,43 @@ func (s *storeTest) ends(what string, call func() error) {
 	case <-timer.C:
 		s.fatalf("%s with a canceled context did not return within %v", what, hangs)
 	}
+}
+
+func getOrder(s *storeTest) {
+	r := s.create(s.key("b", "2"), s.key("a", "3"), s.key("b", "1"), s.key("a", "2"))
+	for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 3, 0, 2}, {2, 0, 3, 1}} {
+		var keys []mfa.Key
+		var want []mfa.Record
+		for _, i := range order {
+			keys, want = append(keys, r[i].Key), append(want, r[i])
+		}
+		s.same("Get", s.get(keys...), want)
+	}
+}
+
+func listOwner(s *storeTest) {
+	owners := []string{s.owner, s.owner + "b", s.owner + "/b", "x" + s.owner, s.owner[:len(s.owner)-1], s.owner + "\ufffd"}
+	var all []mfa.Record
+	for _, o := range owners {
+		all = append(all, s.create(ownerKey(o))...)
+	}
+	for i, o := range owners {
+		s.lists(all[i:i+1], o)
+		s.lists(all[i:i+1], o, "k")
+	}
+}
+
+func listMany(s *storeTest) {
+	var want []mfa.Record
+	for i := range 200 {
+		want = append(want, newRecord(s.key("k", fmt.Sprint(i))))
+	}
+	for i := 0; i < len(want); i += 50 {
+		var writes []mfa.Write
+		for _, r := range want[i : i+50] {
+			writes = append(writes, create(r))
+		}
+		s.commit(writes...)
+	}
+	s.lists(want, s.owner, "k")
 }

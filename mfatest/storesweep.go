@@ -42,39 +42,14 @@ func sweepCases() []storeCase {
 	}, {
 		name:        "sweep-limit",
 		explanation: "Sweep deletes at most limit records, and the next call goes on",
-		run: func(s *storeTest) {
-			for i := range 5 {
-				s.expiring(strconv.Itoa(i), -1)
-			}
-			for _, least := range []int{3, 1} {
-				s.sweep(2)
-				if left := len(s.list(s.owner, "k")); left < least {
-					s.fatalf("Sweep with limit 2 left %d records, want at least %d", left, least)
-				}
-			}
-			s.sweepAll()
-			s.lists(nil, s.owner, "k")
-		},
+		run:         sweepLimit,
 	}, {
 		name:        "sweep-count",
 		explanation: "Sweep returns how many records it deleted",
-		run: func(s *storeTest) {
-			for i := range 5 {
-				s.expiring(strconv.Itoa(i), -1)
-			}
-			left := 5
-			for range 4 {
-				n := s.sweep(2)
-				now := len(s.list(s.owner, "k"))
-				if n != left-now {
-					s.fatalf("Sweep returned %d and deleted %d", n, left-now)
-				}
-				left = now
-			}
-		},
+		run:         sweepCount,
 	}, {
 		name:        "sweep-race",
-		explanation: "Sweep does not delete a record that a Commit has just given a later Expires",
+		explanation: "Sweep does not delete a record that a Commit has just prolonged, and a Commit does not prolong one that is gone",
 		run:         sweepRace,
 	}}
 	for i := range cases {
@@ -145,5 +120,34 @@ func sweepRace(s *storeTest) {
 		case s.get(next.Key)[0].Version == next.Version:
 			s.fatalf("Commit returned ErrConflict and was applied")
 		}
+	}
+}
+
+func sweepLimit(s *storeTest) {
+	for i := range 5 {
+		s.expiring(strconv.Itoa(i), -1)
+	}
+	for _, least := range []int{3, 1} {
+		s.sweep(2)
+		if left := len(s.list(s.owner, "k")); left < least {
+			s.fatalf("Sweep with limit 2 left %d records, want at least %d", left, least)
+		}
+	}
+	s.sweepAll()
+	s.lists(nil, s.owner, "k")
+}
+
+func sweepCount(s *storeTest) {
+	for i := range 5 {
+		s.expiring(strconv.Itoa(i), -1)
+	}
+	left := 5
+	for range 4 {
+		n := s.sweep(2)
+		now := len(s.list(s.owner, "k"))
+		if n != left-now {
+			s.fatalf("Sweep returned %d and deleted %d", n, left-now)
+		}
+		left = now
 	}
 }

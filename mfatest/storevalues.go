@@ -22,42 +22,15 @@ func valueCases() []storeCase {
 	}, {
 		name:        "expires-exact",
 		explanation: "Expires is whole seconds and keeps its value, past 2038, 2106 and 2262 too",
-		run: func(s *storeTest) {
-			var want []mfa.Record
-			for _, unix := range []int64{1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32, 9_223_372_037, 253_402_300_799} {
-				r := newRecord(s.key("k", rand.Text()))
-				r.Expires = time.Unix(unix, 0).UTC()
-				s.commit(create(r))
-				want = append(want, r)
-			}
-			s.holds(want...)
-			s.lists(want, s.owner, "k")
-			s.pastExpires()
-		},
+		run:         expiresExact,
 	}, {
 		name:        "expires-zero",
 		explanation: "a zero Expires is never, is stored as 0 and comes back as the zero time",
-		run: func(s *storeTest) {
-			r := newRecord(s.key("k", ""))
-			r.Expires = time.Time{}
-			s.commit(create(r))
-			for _, got := range slices.Concat(s.get(r.Key), s.list(s.owner, "k")) {
-				if !got.Expires.IsZero() {
-					s.fatalf("expiry is %v, want the zero time", got.Expires)
-				}
-			}
-		},
+		run:         expiresZero,
 	}, {
 		name:        "expires-utc",
 		explanation: "Expires comes back in UTC, whatever the zone of the process or of the database",
-		run: func(s *storeTest) {
-			r := s.create(s.key("k", ""))[0]
-			for _, got := range slices.Concat(s.get(r.Key), s.list(s.owner, "k")) {
-				if got.Expires.Location() != time.UTC {
-					s.fatalf("expiry is in the zone %v, want UTC", got.Expires.Location())
-				}
-			}
-		},
+		run:         expiresUTC,
 	}, {
 		name:        "expired-kept",
 		explanation: "nothing is dropped before its Expires plus 24 hours, and until then it counts: the library judges what is over",
@@ -65,16 +38,7 @@ func valueCases() []storeCase {
 	}, {
 		name:        "data-bytes",
 		explanation: "Data is opaque: every byte comes back, zero bytes, spaces at the ends and what is not UTF-8 too",
-		run: func(s *storeTest) {
-			all := make([]byte, 256)
-			for i := range all {
-				all[i] = byte(i)
-			}
-			reversed := slices.Clone(all)
-			slices.Reverse(reversed)
-			s.keeps(all, reversed, []byte{0}, []byte{0, 0, 0}, []byte(" "), []byte("\r\n"), []byte("\xff\xfe"),
-				[]byte("null"), []byte(`""`), []byte(`{"a":1,"a":2, "b" : 1.0}`), []byte(`\x00\000'`), []byte("e\u0301"))
-		},
+		run:         dataBytes,
 	}, {
 		name:        "data-size",
 		explanation: "Data of up to 64 KiB is accepted and comes back whole (in MySQL, a BLOB ends at 65,535 bytes)",
@@ -85,32 +49,16 @@ func valueCases() []storeCase {
 	}, {
 		name:        "copies-in",
 		explanation: "bytes are copied in: what the caller does to a slice after Commit does not reach the store",
-		run: func(s *storeTest) {
-			r := newRecord(s.key("k", ""))
-			writes := []mfa.Write{create(r)}
-			s.commit(writes...)
-			if !bytes.Equal(writes[0].Data, r.Data) {
-				s.fatalf("Commit altered the caller's data")
-			}
-			clear(writes[0].Data)
-			writes[0] = mfa.Write{}
-			s.holds(r)
-		},
+		run:         copiesIn,
 	}, {
 		name:        "copies-out",
 		explanation: "bytes are copied out: what the caller does to a record it was given does not reach the store",
-		run: func(s *storeTest) {
-			r := s.create(s.key("k", ""))[0]
-			clear(s.get(r.Key)[0].Data)
-			s.holds(r)
-			clear(s.list(s.owner, "k")[0].Data)
-			s.holds(r)
-			s.lists([]mfa.Record{r}, s.owner, "k")
-		},
+		run:         copiesOut,
 	}}
 }
 
-// keeps creates, and then replaces with themselves in turn, records of this data.
+// keeps creates a record of each of these data, and replaces another record by them
+// one after the other.
 func (s *storeTest) keeps(data ...[]byte) {
 	s.t.Helper()
 	first := s.create(s.key("replaced", ""))[0]
@@ -197,4 +145,69 @@ func expiredKept(s *storeTest) {
 	s.holds(next)
 	s.commit(remove(a))
 	s.absent(a.Key)
+}
+
+func expiresExact(s *storeTest) {
+	var want []mfa.Record
+	for _, unix := range []int64{1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32, 9_223_372_037, 253_402_300_799} {
+		r := newRecord(s.key("k", rand.Text()))
+		r.Expires = time.Unix(unix, 0).UTC()
+		s.commit(create(r))
+		want = append(want, r)
+	}
+	s.holds(want...)
+	s.lists(want, s.owner, "k")
+	s.pastExpires()
+}
+
+func expiresZero(s *storeTest) {
+	r := newRecord(s.key("k", ""))
+	r.Expires = time.Time{}
+	s.commit(create(r))
+	for _, got := range slices.Concat(s.get(r.Key), s.list(s.owner, "k")) {
+		if !got.Expires.IsZero() {
+			s.fatalf("expiry is %v, want the zero time", got.Expires)
+		}
+	}
+}
+
+func dataBytes(s *storeTest) {
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	reversed := slices.Clone(all)
+	slices.Reverse(reversed)
+	s.keeps(all, reversed, []byte{0}, []byte{0, 0, 0}, []byte(" "), []byte("\r\n"), []byte("\xff\xfe"),
+		[]byte("null"), []byte(`""`), []byte(`{"a":1,"a":2, "b" : 1.0}`), []byte(`\x00\000'`), []byte("e\u0301"))
+}
+
+func copiesIn(s *storeTest) {
+	r := newRecord(s.key("k", ""))
+	writes := []mfa.Write{create(r)}
+	s.commit(writes...)
+	if !bytes.Equal(writes[0].Data, r.Data) {
+		s.fatalf("Commit altered the caller's data")
+	}
+	clear(writes[0].Data)
+	writes[0] = mfa.Write{}
+	s.holds(r)
+}
+
+func expiresUTC(s *storeTest) {
+	r := s.create(s.key("k", ""))[0]
+	for _, got := range slices.Concat(s.get(r.Key), s.list(s.owner, "k")) {
+		if got.Expires.Location() != time.UTC {
+			s.fatalf("expiry is in the zone %v, want UTC", got.Expires.Location())
+		}
+	}
+}
+
+func copiesOut(s *storeTest) {
+	r := s.create(s.key("k", ""))[0]
+	clear(s.get(r.Key)[0].Data)
+	s.holds(r)
+	clear(s.list(s.owner, "k")[0].Data)
+	s.holds(r)
+	s.lists([]mfa.Record{r}, s.owner, "k")
 }

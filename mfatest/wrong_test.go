@@ -126,32 +126,32 @@ func meanwhile() {
 
 // onGet, onList and onCommit make a wrong store of one wrong method.
 
-func onGet(get func(a *altered, ctx context.Context, keys []mfa.Key) ([]mfa.Record, error)) func(*mfa.MemoryStore) mfa.Store {
+func onGet(get func(ctx context.Context, a *altered, keys []mfa.Key) ([]mfa.Record, error)) func(*mfa.MemoryStore) mfa.Store {
 	return func(m *mfa.MemoryStore) mfa.Store {
 		a := alter(m)
-		a.get = func(ctx context.Context, keys []mfa.Key) ([]mfa.Record, error) { return get(a, ctx, keys) }
+		a.get = func(ctx context.Context, keys []mfa.Key) ([]mfa.Record, error) { return get(ctx, a, keys) }
 		return a
 	}
 }
 
-func onList(list func(a *altered, ctx context.Context, owner string, kinds []string) ([]mfa.Record, error)) func(*mfa.MemoryStore) mfa.Store {
+func onList(list func(ctx context.Context, a *altered, owner string, kinds []string) ([]mfa.Record, error)) func(*mfa.MemoryStore) mfa.Store {
 	return func(m *mfa.MemoryStore) mfa.Store {
 		a := alter(m)
 		a.list = func(ctx context.Context, owner string, kinds []string) ([]mfa.Record, error) {
-			return list(a, ctx, owner, kinds)
+			return list(ctx, a, owner, kinds)
 		}
 		return a
 	}
 }
 
-func onCommit(commit func(a *altered, ctx context.Context, writes []mfa.Write) error) func(*mfa.MemoryStore) mfa.Store {
+func onCommit(commit func(ctx context.Context, a *altered, writes []mfa.Write) error) func(*mfa.MemoryStore) mfa.Store {
 	return func(m *mfa.MemoryStore) mfa.Store {
 		a := alter(m)
 		a.commit = func(ctx context.Context, writes []mfa.Write) error {
 			if err := mfa.CheckWrites(writes); err != nil {
 				return err
 			}
-			return commit(a, ctx, writes)
+			return commit(ctx, a, writes)
 		}
 		return a
 	}
@@ -159,12 +159,12 @@ func onCommit(commit func(a *altered, ctx context.Context, writes []mfa.Write) e
 
 // onRefused makes a store that does something else with writes that the contract
 // forbids.
-func onRefused(commit func(a *altered, ctx context.Context, writes []mfa.Write) error) func(*mfa.MemoryStore) mfa.Store {
+func onRefused(commit func(ctx context.Context, a *altered, writes []mfa.Write) error) func(*mfa.MemoryStore) mfa.Store {
 	return func(m *mfa.MemoryStore) mfa.Store {
 		a := alter(m)
 		a.commit = func(ctx context.Context, writes []mfa.Write) error {
 			if mfa.CheckWrites(writes) != nil {
-				return commit(a, ctx, writes)
+				return commit(ctx, a, writes)
 			}
 			return a.MemoryStore.Commit(ctx, writes...)
 		}

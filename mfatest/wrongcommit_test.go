@@ -11,11 +11,11 @@ import (
 )
 
 // commit replaces MemoryStore.Commit.
-type commit = func(a *altered, ctx context.Context, writes []mfa.Write) error
+type commit = func(ctx context.Context, a *altered, writes []mfa.Write) error
 
 // edited commits writes after edit changed them, or not at all when none is left.
 func edited(edit func(a *altered, writes []mfa.Write) []mfa.Write) commit {
-	return func(a *altered, ctx context.Context, writes []mfa.Write) error {
+	return func(ctx context.Context, a *altered, writes []mfa.Write) error {
 		given := len(writes)
 		if writes = edit(a, writes); len(writes) == 0 && given > 0 {
 			return ctx.Err()
@@ -26,7 +26,7 @@ func edited(edit func(a *altered, writes []mfa.Write) []mfa.Write) commit {
 
 func wrongRefusals() []wrongStore {
 	conflict := func(when func(writes []mfa.Write) bool) func(*mfa.MemoryStore) mfa.Store {
-		return onRefused(func(a *altered, ctx context.Context, writes []mfa.Write) error {
+		return onRefused(func(ctx context.Context, a *altered, writes []mfa.Write) error {
 			if when(writes) {
 				return mfa.ErrConflict
 			}
@@ -34,7 +34,7 @@ func wrongRefusals() []wrongStore {
 		})
 	}
 	return []wrongStore{
-		{"writes-most", "63 writes at most", onCommit(func(a *altered, ctx context.Context, writes []mfa.Write) error {
+		{"writes-most", "63 writes at most", onCommit(func(ctx context.Context, a *altered, writes []mfa.Write) error {
 			if len(writes) > 63 {
 				return errTooLarge
 			}
@@ -43,20 +43,20 @@ func wrongRefusals() []wrongStore {
 		{"writes-most", "writes after the 50th are forgotten", onCommit(edited(func(_ *altered, writes []mfa.Write) []mfa.Write {
 			return writes[:min(len(writes), 50)]
 		})), nil},
-		{"refuse-many", "two commits are made of one", onRefused(func(a *altered, ctx context.Context, writes []mfa.Write) error {
+		{"refuse-many", "two commits are made of one", onRefused(func(ctx context.Context, a *altered, writes []mfa.Write) error {
 			if len(writes) <= 64 {
 				return mfa.CheckWrites(writes)
 			}
 			return errors.Join(a.MemoryStore.Commit(ctx, writes[:64]...), a.MemoryStore.Commit(ctx, writes[64:]...))
 		}), nil},
-		{"refuse-many", "64 writes are applied before it fails", onRefused(func(a *altered, ctx context.Context, writes []mfa.Write) error {
+		{"refuse-many", "64 writes are applied before it fails", onRefused(func(ctx context.Context, a *altered, writes []mfa.Write) error {
 			if len(writes) > 64 {
-				a.MemoryStore.Commit(ctx, writes[:64]...)
+				_ = a.MemoryStore.Commit(ctx, writes[:64]...)
 			}
 			return mfa.CheckWrites(writes)
 		}), nil},
 		{"refuse-many", "it is a conflict", conflict(func(writes []mfa.Write) bool { return len(writes) > 64 }), nil},
-		{"refuse-none", "no writes are fine", onRefused(func(a *altered, ctx context.Context, writes []mfa.Write) error {
+		{"refuse-none", "no writes are fine", onRefused(func(ctx context.Context, a *altered, writes []mfa.Write) error {
 			if len(writes) == 0 {
 				return nil
 			}
@@ -83,7 +83,7 @@ func wrongRefusals() []wrongStore {
 	}
 }
 
-func splitOwners(a *altered, ctx context.Context, writes []mfa.Write) error {
+func splitOwners(ctx context.Context, a *altered, writes []mfa.Write) error {
 	byOwner := make(map[string][]mfa.Write)
 	for _, w := range writes {
 		byOwner[w.Owner] = append(byOwner[w.Owner], w)
@@ -98,7 +98,7 @@ func splitOwners(a *altered, ctx context.Context, writes []mfa.Write) error {
 	return errors.Join(errs...)
 }
 
-func lastWrites(a *altered, ctx context.Context, writes []mfa.Write) error {
+func lastWrites(ctx context.Context, a *altered, writes []mfa.Write) error {
 	var last []mfa.Write
 	for i, w := range writes {
 		if !slices.ContainsFunc(writes[i+1:], func(later mfa.Write) bool { return later.Key == w.Key }) {
@@ -123,7 +123,7 @@ func wrongConditions() []wrongStore {
 		{"create-existing", "the same create twice is fine", onCommit(edited(func(a *altered, writes []mfa.Write) []mfa.Write {
 			return slices.DeleteFunc(writes, func(w mfa.Write) bool { return w.IfVersion == "" && w.Version == a.current(w.Key).Version })
 		})), nil},
-		{"create-existing", "the error of the database comes out", onCommit(func(a *altered, ctx context.Context, writes []mfa.Write) error {
+		{"create-existing", "the error of the database comes out", onCommit(func(ctx context.Context, a *altered, writes []mfa.Write) error {
 			err := a.MemoryStore.Commit(ctx, writes...)
 			for _, w := range writes {
 				if errors.Is(err, mfa.ErrConflict) && w.IfVersion == "" && a.current(w.Key).Version != "" {
@@ -195,7 +195,7 @@ func inTurn() func(*mfa.MemoryStore) mfa.Store {
 }
 
 // forgetCreates forgets what a Commit that also replaces and deletes creates.
-func forgetCreates(a *altered, ctx context.Context, writes []mfa.Write) error {
+func forgetCreates(ctx context.Context, a *altered, writes []mfa.Write) error {
 	if err := a.MemoryStore.Commit(ctx, writes...); err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func wrongDeletes() []wrongStore {
 			}
 			return writes
 		})), nil},
-		{"delete-version", "deletes have no condition", onCommit(func(a *altered, ctx context.Context, writes []mfa.Write) error {
+		{"delete-version", "deletes have no condition", onCommit(func(ctx context.Context, a *altered, writes []mfa.Write) error {
 			for i, w := range writes {
 				if v := a.current(w.Key).Version; len(w.Data) == 0 && v != "" {
 					writes[i].IfVersion = v
@@ -250,7 +250,7 @@ func wrongDeletes() []wrongStore {
 			}
 			return w.IfVersion
 		}), nil},
-		{"incarnation", "what was deleted stays so", onCommit(func(a *altered, ctx context.Context, writes []mfa.Write) error {
+		{"incarnation", "what was deleted stays so", onCommit(func(ctx context.Context, a *altered, writes []mfa.Write) error {
 			for _, w := range writes {
 				if w.IfVersion == "" && a.knows(w.Key) && a.current(w.Key).Version == "" {
 					return mfa.ErrConflict

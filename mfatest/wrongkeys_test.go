@@ -73,7 +73,7 @@ func like(pattern, s string) bool {
 	return regexp.MustCompile("(?s)^" + strings.NewReplacer("%", ".*", "_", ".").Replace(p) + "$").MatchString(s)
 }
 
-func listLike(a *altered, ctx context.Context, owner string, kinds []string) ([]mfa.Record, error) {
+func listLike(ctx context.Context, a *altered, owner string, kinds []string) ([]mfa.Record, error) {
 	var records []mfa.Record
 	var done []string
 	for _, k := range a.known() {
@@ -89,7 +89,7 @@ func listLike(a *altered, ctx context.Context, owner string, kinds []string) ([]
 	return records, ctx.Err()
 }
 
-func getLike(a *altered, ctx context.Context, keys []mfa.Key) ([]mfa.Record, error) {
+func getLike(ctx context.Context, a *altered, keys []mfa.Key) ([]mfa.Record, error) {
 	records, err := a.MemoryStore.Get(ctx, keys...)
 	for i, k := range keys {
 		if err != nil || records[i].Version == "" || !strings.Contains(k.ID, "_") {

@@ -49,7 +49,7 @@ func several(_ *altered, writes []mfa.Write) bool {
 
 // lookFirst compares and writes in two steps.
 func lookFirst(which func(*altered, []mfa.Write) bool) commit {
-	return func(a *altered, ctx context.Context, writes []mfa.Write) error {
+	return func(ctx context.Context, a *altered, writes []mfa.Write) error {
 		if !which(a, writes) || ctx.Err() != nil {
 			return a.MemoryStore.Commit(ctx, writes...)
 		}
@@ -66,7 +66,7 @@ func lookFirst(which func(*altered, []mfa.Write) bool) commit {
 // allLose has none win when several write at once.
 func allLose(which func(*altered, []mfa.Write) bool) commit {
 	var busy atomic.Int64
-	return func(a *altered, ctx context.Context, writes []mfa.Write) error {
+	return func(ctx context.Context, a *altered, writes []mfa.Write) error {
 		if which(a, writes) {
 			met := busy.Add(1) > 1
 			defer busy.Add(-1)
@@ -83,7 +83,7 @@ func allLose(which func(*altered, []mfa.Write) bool) commit {
 // database.
 func rawWhenBusy(which func(*altered, []mfa.Write) bool) commit {
 	var busy atomic.Int64
-	return func(a *altered, ctx context.Context, writes []mfa.Write) error {
+	return func(ctx context.Context, a *altered, writes []mfa.Write) error {
 		if which(a, writes) {
 			defer busy.Add(-1)
 			if busy.Add(1) > 1 {
@@ -99,7 +99,7 @@ func wrongSnapshots() []wrongStore {
 	return []wrongStore{
 		{"read-latest", "Get has a cache that a slow reader fills", cachedGet, nil},
 		{"read-latest", "List has a cache that a slow reader fills", cachedList, nil},
-		{"torn-get", "Get asks for one key after the other", onGet(func(a *altered, ctx context.Context, keys []mfa.Key) ([]mfa.Record, error) {
+		{"torn-get", "Get asks for one key after the other", onGet(func(ctx context.Context, a *altered, keys []mfa.Key) ([]mfa.Record, error) {
 			var records []mfa.Record
 			for i, k := range keys {
 				if i > 0 {
@@ -113,7 +113,7 @@ func wrongSnapshots() []wrongStore {
 			}
 			return records, ctx.Err()
 		}), nil},
-		{"torn-list", "List asks for one kind after the other", onList(func(a *altered, ctx context.Context, owner string, kinds []string) ([]mfa.Record, error) {
+		{"torn-list", "List asks for one kind after the other", onList(func(ctx context.Context, a *altered, owner string, kinds []string) ([]mfa.Record, error) {
 			if len(kinds) < 3 || kinds[0] == kinds[2] {
 				return a.MemoryStore.List(ctx, owner, kinds...)
 			}
@@ -135,7 +135,7 @@ func wrongSnapshots() []wrongStore {
 // oneByOne locks out other writers, but not readers.
 func oneByOne() commit {
 	var mu sync.Mutex
-	return func(a *altered, ctx context.Context, writes []mfa.Write) error {
+	return func(ctx context.Context, a *altered, writes []mfa.Write) error {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, w := range writes {
@@ -235,26 +235,26 @@ func emptying(a *altered, c *cache) mfa.Store {
 }
 
 func wrongSweeps() []wrongStore {
-	type sweep = func(a *altered, ctx context.Context, before time.Time, limit int) (int, error)
+	type sweep = func(ctx context.Context, a *altered, before time.Time, limit int) (int, error)
 	on := func(f sweep) func(*mfa.MemoryStore) mfa.Store {
 		return func(m *mfa.MemoryStore) mfa.Store {
 			a := alter(m)
-			a.sweep = func(ctx context.Context, before time.Time, limit int) (int, error) { return f(a, ctx, before, limit) }
+			a.sweep = func(ctx context.Context, before time.Time, limit int) (int, error) { return f(ctx, a, before, limit) }
 			return a
 		}
 	}
 	return []wrongStore{
-		{"sweep-before", "the moment itself is swept", on(func(a *altered, ctx context.Context, before time.Time, limit int) (int, error) {
+		{"sweep-before", "the moment itself is swept", on(func(ctx context.Context, a *altered, before time.Time, limit int) (int, error) {
 			return a.MemoryStore.Sweep(ctx, before.Add(time.Second), limit)
 		}), nil},
-		{"sweep-before", "it spares the last second", on(func(a *altered, ctx context.Context, before time.Time, limit int) (int, error) {
+		{"sweep-before", "it spares the last second", on(func(ctx context.Context, a *altered, before time.Time, limit int) (int, error) {
 			return a.MemoryStore.Sweep(ctx, before.Add(-time.Second), limit)
 		}), []string{"sweep-limit"}},
 		{"sweep-never", "zero is early", on(sweepZero), nil},
-		{"sweep-limit", "there is no limit", on(func(a *altered, ctx context.Context, before time.Time, _ int) (int, error) {
+		{"sweep-limit", "there is no limit", on(func(ctx context.Context, a *altered, before time.Time, _ int) (int, error) {
 			return a.MemoryStore.Sweep(ctx, before, 1000)
 		}), nil},
-		{"sweep-count", "it counts one too many", on(func(a *altered, ctx context.Context, before time.Time, limit int) (int, error) {
+		{"sweep-count", "it counts one too many", on(func(ctx context.Context, a *altered, before time.Time, limit int) (int, error) {
 			n, err := a.MemoryStore.Sweep(ctx, before, limit)
 			if n > 0 {
 				n++
@@ -265,7 +265,7 @@ func wrongSweeps() []wrongStore {
 	}
 }
 
-func sweepZero(a *altered, ctx context.Context, before time.Time, limit int) (int, error) {
+func sweepZero(ctx context.Context, a *altered, before time.Time, limit int) (int, error) {
 	n, err := a.MemoryStore.Sweep(ctx, before, limit)
 	for _, k := range a.known() {
 		if r := a.current(k); r.Version != "" && r.Expires.IsZero() && err == nil && n < limit {
@@ -276,7 +276,7 @@ func sweepZero(a *altered, ctx context.Context, before time.Time, limit int) (in
 	return n, err
 }
 
-func sweepSlowly(a *altered, ctx context.Context, before time.Time, limit int) (int, error) {
+func sweepSlowly(ctx context.Context, a *altered, before time.Time, limit int) (int, error) {
 	var over []mfa.Write
 	for _, k := range a.known() {
 		if r := a.current(k); r.Version != "" && !r.Expires.IsZero() && r.Expires.Before(before) && len(over) < limit {

@@ -19,72 +19,25 @@ var (
 )
 
 func wrongGets() []wrongStore {
-	type get = func(*altered, context.Context, []mfa.Key) ([]mfa.Record, error)
-	sorted := func(a *altered, ctx context.Context, keys []mfa.Key) ([]mfa.Record, error) {
-		records, err := a.MemoryStore.Get(ctx, keys...)
-		slices.SortStableFunc(records, func(x, y mfa.Record) int { return cmp.Compare(x.ID, y.ID) })
-		return records, err
-	}
-	last := func(a *altered, ctx context.Context, keys []mfa.Key) ([]mfa.Record, error) {
-		found, err := a.MemoryStore.Get(ctx, keys...)
-		found = slices.DeleteFunc(found, func(r mfa.Record) bool { return r.Version == "" })
-		return append(found, make([]mfa.Record, len(keys)-len(found))...), err
-	}
-	keyless := func(a *altered, ctx context.Context, keys []mfa.Key) ([]mfa.Record, error) {
-		records, err := a.MemoryStore.Get(ctx, keys...)
-		for i, r := range records {
-			if r.Version == "" {
-				records[i].Key = mfa.Key{}
-			}
-		}
-		return records, err
-	}
-	// some forgets the keys that keep says no to.
-	some := func(keep func(i int, keys []mfa.Key) bool) get {
-		return func(a *altered, ctx context.Context, keys []mfa.Key) ([]mfa.Record, error) {
-			records, err := a.MemoryStore.Get(ctx, keys...)
-			for i := range records {
-				if !keep(i, keys) {
-					records[i] = mfa.Record{Key: keys[i]}
-				}
-			}
-			return records, err
-		}
-	}
-	short := func(a *altered, ctx context.Context, keys []mfa.Key) ([]mfa.Record, error) {
-		var once []mfa.Key
-		for _, k := range keys {
-			if !slices.Contains(once, k) {
-				once = append(once, k)
-			}
-		}
-		return a.MemoryStore.Get(ctx, once...)
-	}
-	syntax := func(a *altered, ctx context.Context, keys []mfa.Key) ([]mfa.Record, error) {
-		if len(keys) == 0 {
-			return nil, errEmpty
-		}
-		return a.MemoryStore.Get(ctx, keys...)
-	}
 	return []wrongStore{
-		{"get-order", "records come by id", onGet(sorted), nil},
-		{"get-absent", "absent records have no key", onGet(keyless), nil},
-		{"get-absent", "absent records come last", onGet(last), nil},
-		{"get-many", "keys after the 64th are forgotten", onGet(some(func(i int, _ []mfa.Key) bool { return i < 64 })), nil},
-		{"get-duplicates", "a key is answered once", onGet(short), nil},
-		{"get-duplicates", "only the first of equal keys is found", onGet(some(func(i int, keys []mfa.Key) bool { return !slices.Contains(keys[:i], keys[i]) })), nil},
-		{"get-owners", "only the first owner is asked", onGet(some(func(i int, keys []mfa.Key) bool { return keys[i].Owner == keys[0].Owner })), nil},
-		{"get-none", "no keys are a syntax error", onGet(syntax), nil},
-		{"canceled", "Get ignores its context", onGet(func(a *altered, ctx context.Context, keys []mfa.Key) ([]mfa.Record, error) {
+		{"get-order", "records come by id", onGet(getSorted), nil},
+		{"get-absent", "absent records have no key", onGet(getKeyless), nil},
+		{"get-absent", "absent records come last", onGet(getFoundFirst), nil},
+		{"get-many", "keys after the 64th are forgotten", getSome(func(i int, _ []mfa.Key) bool { return i < 64 }), nil},
+		{"get-duplicates", "a key is answered once", onGet(getOnce), nil},
+		{"get-duplicates", "only the first of equal keys is found", getSome(func(i int, keys []mfa.Key) bool { return !slices.Contains(keys[:i], keys[i]) }), nil},
+		{"get-owners", "only the first owner is asked", getSome(func(i int, keys []mfa.Key) bool { return keys[i].Owner == keys[0].Owner }), nil},
+		{"get-none", "no keys are a syntax error", onGet(getNone), nil},
+		{"canceled", "Get ignores its context", onGet(func(ctx context.Context, a *altered, keys []mfa.Key) ([]mfa.Record, error) {
 			return a.MemoryStore.Get(context.WithoutCancel(ctx), keys...)
 		}), nil},
-		{"canceled", "List ignores its context", onList(func(a *altered, ctx context.Context, owner string, kinds []string) ([]mfa.Record, error) {
+		{"canceled", "List ignores its context", onList(func(ctx context.Context, a *altered, owner string, kinds []string) ([]mfa.Record, error) {
 			return a.MemoryStore.List(context.WithoutCancel(ctx), owner, kinds...)
 		}), nil},
-		{"canceled", "Commit ignores its context", onCommit(func(a *altered, ctx context.Context, writes []mfa.Write) error {
+		{"canceled", "Commit ignores its context", onCommit(func(ctx context.Context, a *altered, writes []mfa.Write) error {
 			return a.MemoryStore.Commit(context.WithoutCancel(ctx), writes...)
 		}), nil},
-		{"canceled", "a canceled Commit is a conflict", onCommit(func(a *altered, ctx context.Context, writes []mfa.Write) error {
+		{"canceled", "a canceled Commit is a conflict", onCommit(func(ctx context.Context, a *altered, writes []mfa.Write) error {
 			if ctx.Err() != nil {
 				return mfa.ErrConflict
 			}
@@ -93,11 +46,69 @@ func wrongGets() []wrongStore {
 	}
 }
 
+func getSorted(ctx context.Context, a *altered, keys []mfa.Key) ([]mfa.Record, error) {
+	records, err := a.MemoryStore.Get(ctx, keys...)
+	slices.SortStableFunc(records, func(x, y mfa.Record) int { return cmp.Compare(x.ID, y.ID) })
+	return records, err
+}
+
+func getFoundFirst(ctx context.Context, a *altered, keys []mfa.Key) ([]mfa.Record, error) {
+	records, err := a.MemoryStore.Get(ctx, keys...)
+	absent := func(r mfa.Record) int {
+		if r.Version == "" {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(records, func(x, y mfa.Record) int { return absent(x) - absent(y) })
+	return records, err
+}
+
+func getKeyless(ctx context.Context, a *altered, keys []mfa.Key) ([]mfa.Record, error) {
+	records, err := a.MemoryStore.Get(ctx, keys...)
+	for i, r := range records {
+		if r.Version == "" {
+			records[i].Key = mfa.Key{}
+		}
+	}
+	return records, err
+}
+
+// getSome forgets the keys that keep says no to.
+func getSome(keep func(i int, keys []mfa.Key) bool) func(*mfa.MemoryStore) mfa.Store {
+	return onGet(func(ctx context.Context, a *altered, keys []mfa.Key) ([]mfa.Record, error) {
+		records, err := a.MemoryStore.Get(ctx, keys...)
+		for i := range records {
+			if !keep(i, keys) {
+				records[i] = mfa.Record{Key: keys[i]}
+			}
+		}
+		return records, err
+	})
+}
+
+func getOnce(ctx context.Context, a *altered, keys []mfa.Key) ([]mfa.Record, error) {
+	var once []mfa.Key
+	for _, k := range keys {
+		if !slices.Contains(once, k) {
+			once = append(once, k)
+		}
+	}
+	return a.MemoryStore.Get(ctx, once...)
+}
+
+func getNone(ctx context.Context, a *altered, keys []mfa.Key) ([]mfa.Record, error) {
+	if len(keys) == 0 {
+		return nil, errEmpty
+	}
+	return a.MemoryStore.Get(ctx, keys...)
+}
+
 func wrongLists() []wrongStore {
 	// filtered lists the owner's records of every kind and keeps some.
 	type filter = func(r mfa.Record, kinds []string) bool
 	filtered := func(keep filter) func(*mfa.MemoryStore) mfa.Store {
-		return onList(func(a *altered, ctx context.Context, owner string, kinds []string) ([]mfa.Record, error) {
+		return onList(func(ctx context.Context, a *altered, owner string, kinds []string) ([]mfa.Record, error) {
 			records, err := a.MemoryStore.List(ctx, owner)
 			return slices.DeleteFunc(records, func(r mfa.Record) bool { return !keep(r, kinds) }), err
 		})
@@ -115,14 +126,14 @@ func wrongLists() []wrongStore {
 		{"list-unknown", "an unknown owner is an error", onList(listKnown), nil},
 		{"list-owner", "without kinds every owner is listed", onList(listEverybody), nil},
 		{"list-owner", "owners are prefixes", onList(listPrefix), []string{"key-space", "key-lengths", "key-encoding", "key-wildcards"}},
-		{"list-many", "one page comes", onList(func(a *altered, ctx context.Context, owner string, kinds []string) ([]mfa.Record, error) {
+		{"list-many", "one page comes", onList(func(ctx context.Context, a *altered, owner string, kinds []string) ([]mfa.Record, error) {
 			records, err := a.MemoryStore.List(ctx, owner, kinds...)
 			return records[:min(len(records), 100)], err
 		}), nil},
 	}
 }
 
-func listOneKind(a *altered, ctx context.Context, owner string, kinds []string) ([]mfa.Record, error) {
+func listOneKind(ctx context.Context, a *altered, owner string, kinds []string) ([]mfa.Record, error) {
 	records, err := a.MemoryStore.List(ctx, owner, kinds...)
 	if len(kinds) == 0 && len(records) > 0 {
 		kind := records[0].Kind
@@ -131,7 +142,7 @@ func listOneKind(a *altered, ctx context.Context, owner string, kinds []string) 
 	return records, err
 }
 
-func listEach(a *altered, ctx context.Context, owner string, kinds []string) ([]mfa.Record, error) {
+func listEach(ctx context.Context, a *altered, owner string, kinds []string) ([]mfa.Record, error) {
 	records, err := a.MemoryStore.List(ctx, owner, kinds...)
 	for i, k := range kinds {
 		if slices.Contains(kinds[:i], k) {
@@ -142,14 +153,14 @@ func listEach(a *altered, ctx context.Context, owner string, kinds []string) ([]
 	return records, err
 }
 
-func listKnown(a *altered, ctx context.Context, owner string, kinds []string) ([]mfa.Record, error) {
+func listKnown(ctx context.Context, a *altered, owner string, kinds []string) ([]mfa.Record, error) {
 	if !slices.ContainsFunc(a.known(), func(k mfa.Key) bool { return k.Owner == owner }) {
 		return nil, errNoOwner
 	}
 	return a.MemoryStore.List(ctx, owner, kinds...)
 }
 
-func listEverybody(a *altered, ctx context.Context, owner string, kinds []string) ([]mfa.Record, error) {
+func listEverybody(ctx context.Context, a *altered, owner string, kinds []string) ([]mfa.Record, error) {
 	if len(kinds) > 0 {
 		return a.MemoryStore.List(ctx, owner, kinds...)
 	}
@@ -157,7 +168,7 @@ func listEverybody(a *altered, ctx context.Context, owner string, kinds []string
 	return slices.DeleteFunc(records, func(r mfa.Record) bool { return r.Version == "" }), err
 }
 
-func listPrefix(a *altered, ctx context.Context, owner string, kinds []string) ([]mfa.Record, error) {
+func listPrefix(ctx context.Context, a *altered, owner string, kinds []string) ([]mfa.Record, error) {
 	records, err := a.MemoryStore.List(ctx, owner, kinds...)
 	for _, k := range a.known() {
 		if k.Owner != owner && strings.HasPrefix(k.Owner, owner) && (len(kinds) == 0 || slices.Contains(kinds, k.Kind)) {

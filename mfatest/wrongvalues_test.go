@@ -66,7 +66,7 @@ func editExpires(edit func(time.Time) time.Time) func(r *mfa.Record) {
 
 // comparing takes a version for the one that is there when equal says so.
 func comparing(equal func(stored, given string) bool) func(*mfa.MemoryStore) mfa.Store {
-	return onCommit(func(a *altered, ctx context.Context, writes []mfa.Write) error {
+	return onCommit(func(ctx context.Context, a *altered, writes []mfa.Write) error {
 		for i, w := range writes {
 			if v := a.current(w.Key).Version; v != "" && w.IfVersion != "" && equal(v, w.IfVersion) {
 				writes[i].IfVersion = v
@@ -76,7 +76,7 @@ func comparing(equal func(stored, given string) bool) func(*mfa.MemoryStore) mfa
 	})
 }
 
-func createOver(a *altered, ctx context.Context, writes []mfa.Write) error {
+func createOver(ctx context.Context, a *altered, writes []mfa.Write) error {
 	for i, w := range writes {
 		if r := a.current(w.Key); w.IfVersion == "" && !r.Expires.IsZero() && r.Expires.Before(time.Now()) {
 			writes[i].IfVersion = r.Version
@@ -113,7 +113,7 @@ func compact(r *mfa.Record) {
 	}
 }
 
-func refuseLarge(a *altered, ctx context.Context, writes []mfa.Write) error {
+func refuseLarge(ctx context.Context, a *altered, writes []mfa.Write) error {
 	for _, w := range writes {
 		if len(w.Data) > 60_000 {
 			return errTooLarge
