@@ -131,14 +131,19 @@ type state struct {
 	account stored[account]
 	history stored[history]
 	// Sessions and pendings that are not over, oldest first. Nil until list has
-	// read them; those that are over or unreadable are ended by the next commit
-	// that has room.
-	sessions []stored[sessionData]
-	pendings []stored[pendingData]
-	listed   bool
-	debris   []Record
+	// read them. What is over is deleted by the next commit that has room. What
+	// cannot be read ends only with everything else: another process may have the
+	// key, or the version of the library, that reads it.
+	sessions   []stored[sessionData]
+	pendings   []stored[pendingData]
+	listed     bool
+	debris     []Record
+	unreadable []Record
 
 	touched bool // the account must be written
+	anew    bool // an account that cannot be read is begun anew
+	ending  bool // everything ends, in several commits if need be
+	more    bool // and this is not the last
 	writes  []Write
 	events  []Event
 }
@@ -182,7 +187,7 @@ func (s *state) list(ctx context.Context) error {
 	if err != nil {
 		return &unavailable{"list records", ReasonStoreFailed, err}
 	}
-	s.sessions, s.pendings, s.debris = nil, nil, nil
+	s.sessions, s.pendings, s.debris, s.unreadable = nil, nil, nil, nil
 	s.account, s.history = stored[account]{rec: Record{Key: s.accountKey()}}, stored[history]{rec: Record{Key: s.historyKey()}}
 	for _, r := range records {
 		if err := s.sort(r); err != nil {
@@ -195,8 +200,12 @@ func (s *state) list(ctx context.Context) error {
 	return nil
 }
 
-// sort puts one record where it belongs.
+// sort puts one record where it belongs. A row that is no record of this library
+// is left alone.
 func (s *state) sort(r Record) error {
+	if checkKey(r.Key) != nil {
+		return nil
+	}
 	if r.Owner != s.owner {
 		return &unavailable{"list records", ReasonStoreContract, errors.New("a record of another owner")}
 	}
@@ -210,19 +219,25 @@ func (s *state) sort(r Record) error {
 		return s.setHistory(r)
 	case kindSession:
 		var d stored[sessionData]
-		if s.g.open(r, &d.data) != nil || s.g.sessionOver(r, d.data, s.now) != "" {
+		switch d.rec = r; {
+		case s.g.open(r, &d.data) != nil:
+			s.unreadable = append(s.unreadable, r)
+			return nil
+		case s.g.sessionOver(r, d.data, s.now) != "":
 			s.debris = append(s.debris, r)
 			return nil
 		}
-		d.rec = r
 		s.sessions = append(s.sessions, d)
 	case kindPending:
 		var d stored[pendingData]
-		if s.g.open(r, &d.data) != nil || s.over(r, s.now) {
+		switch d.rec = r; {
+		case s.g.open(r, &d.data) != nil:
+			s.unreadable = append(s.unreadable, r)
+			return nil
+		case s.over(r, s.now):
 			s.debris = append(s.debris, r)
 			return nil
 		}
-		d.rec = r
 		s.pendings = append(s.pendings, d)
 	}
 	return nil // of a later version of the library
@@ -247,7 +262,10 @@ func (s *state) setAccount(r Record) error {
 		return nil
 	}
 	if err := s.g.open(r, &s.account.data); err != nil {
-		return err
+		s.account.data = account{}
+		if !s.anew {
+			return err
+		}
 	}
 	if s.over(r, s.now) {
 		s.account.data = account{}
@@ -260,7 +278,11 @@ func (s *state) setHistory(r Record) error {
 	if r.Version == "" {
 		return nil
 	}
-	return s.g.open(r, &s.history.data)
+	err := s.g.open(r, &s.history.data)
+	if err != nil && s.anew {
+		s.history.data, err = history{}, nil
+	}
+	return err
 }
 
 func (s *state) over(r Record, now time.Time) bool {
@@ -310,8 +332,13 @@ func (s *state) endPendings(match func(pendingData) bool) {
 	s.touched = true
 }
 
-// endAll stages the end of every session and flow.
+// endAll stages the end of every session and flow, of those that cannot be read
+// as well.
 func (s *state) endAll() {
+	s.ending = true
+	for _, r := range s.unreadable {
+		s.end(r)
+	}
 	for len(s.sessions) > 0 {
 		s.endSession(s.sessions[0].rec.ID)
 	}
@@ -354,10 +381,18 @@ func (s *state) commit() ([]Write, error) {
 			return nil, &unavailable{"commit", ReasonStoreContract, fmt.Errorf("an account of %d bytes", len(w.Data))}
 		}
 	}
-	if len(s.writes) > 0 {
-		for _, r := range s.debris[:min(len(s.debris), maxWrites-len(s.writes))] {
+	switch n := maxWrites - len(s.writes); {
+	case len(s.writes) == 0:
+	case n >= 0:
+		for _, r := range s.debris[:min(len(s.debris), n)] {
 			s.end(r)
 		}
+	case s.ending:
+		// More than the library ever lets a user have: somebody put rows back. The
+		// account is the last that was staged.
+		s.writes, s.more = s.writes[-n:], true
+	default:
+		return nil, &unavailable{"commit", ReasonStoreContract, errors.New("more records than a user may have")}
 	}
 	return s.writes, nil
 }

@@ -26,10 +26,11 @@ func (g *Guard) Operator(actor, reason string) *Admin { return &Admin{&admin{g, 
 // Reset removes everything that user holds, ends her sessions and flows, and makes
 // her enroll at the next sign-in: for a user who lost her factors. Until then her
 // password alone leads to enrollment, so reset only whom you have recognized by
-// other means. It returns ErrNoUser, ErrInvalid or ErrUnavailable, and tries until
+// other means. An account that cannot be read, because its key is lost, is begun
+// anew. It returns ErrNoUser, ErrInvalid or ErrUnavailable, and tries until
 // ctx ends, as all operations of an Admin do.
 func (a *Admin) Reset(ctx context.Context, user string) error {
-	return a.a.change(ctx, user, func(s *state) {
+	return a.a.change(ctx, user, anew, func(s *state) {
 		d := &s.account.data
 		*d = account{MustEnroll: true, Failures: d.Failures, Compromised: d.Compromised, Disabled: d.Disabled}
 		s.endAll()
@@ -40,7 +41,7 @@ func (a *Admin) Reset(ctx context.Context, user string) error {
 // Unlock ends the waits of a user's methods. The counts stay, so that the next
 // wrong proof waits longer than the last; a method that is disabled stays so.
 func (a *Admin) Unlock(ctx context.Context, user string) error {
-	return a.a.change(ctx, user, func(s *state) {
+	return a.a.change(ctx, user, asItIs, func(s *state) {
 		for _, m := range []Method{TOTP, BackupCode} {
 			t := s.account.data.Tries[m.String()]
 			if t.left(s.g.policy.Limits, m, s.now) > 0 {
@@ -55,18 +56,18 @@ func (a *Admin) Unlock(ctx context.Context, user string) error {
 
 // EndSessions ends every session and flow of a user.
 func (a *Admin) EndSessions(ctx context.Context, user string) error {
-	return a.a.change(ctx, user, func(s *state) {
+	return a.a.change(ctx, user, asItIs, func(s *state) {
 		s.endAll()
 		s.tell(Event{Name: EventSessionsEnded})
 	})
 }
 
 // change carries out an operation on a user whom the directory knows.
-func (a *admin) change(ctx context.Context, user string, do func(*state)) error {
+func (a *admin) change(ctx context.Context, user string, as condition, do func(*state)) error {
 	if a.actor == "" || !validText(a.actor, maxName) || !validText(a.note, maxNote) {
 		return invalid("actor is not 1 to 64 code points, or reason longer than 200")
 	}
-	return a.g.change(ctx, user, func(s *state) error {
+	return a.g.change(ctx, user, as, func(s *state) error {
 		if err := s.directory(ctx); err != nil {
 			return err
 		}
@@ -85,17 +86,28 @@ const (
 	forgetFor = 30 * 24 * time.Hour
 )
 
+// condition says what becomes of an account that cannot be read.
+type condition bool
+
+const (
+	asItIs condition = false // it is refused
+	anew   condition = true  // it is begun anew
+)
+
 // change carries out an operation on everything that is stored about a user. The
 // host itself acts. It ends things, so it tries until ctx ends.
-func (g *Guard) change(ctx context.Context, user string, do func(*state) error) error {
+func (g *Guard) change(ctx context.Context, user string, as condition, do func(*state) error) error {
 	if !validUser(user) {
 		return invalid("not a user id")
 	}
 	_, err := run(ctx, g, untilEnded, func(now time.Time) (*state, struct{}, error) {
 		s := g.newState(now, Client{}, user)
-		s.actor = actorHost
+		s.actor, s.anew = actorHost, as == anew
 		if err := s.list(ctx); err != nil {
 			return nil, struct{}{}, err
+		}
+		if s.account.data.Forgotten {
+			return nil, struct{}{}, nil // nothing is left to change, and the tombstone keeps its end
 		}
 		return s, struct{}{}, do(s)
 	})
@@ -109,7 +121,7 @@ func (g *Guard) change(ctx context.Context, user string, do func(*state) error) 
 // users whom the directory does not know, changes nothing when done again, and
 // tries until ctx ends.
 func (g *Guard) Disable(ctx context.Context, user string) error {
-	return g.change(ctx, user, func(s *state) error {
+	return g.change(ctx, user, asItIs, func(s *state) error {
 		s.account.data.Disabled = true
 		s.endAll()
 		s.tell(Event{Name: EventUserDisabled})
@@ -119,7 +131,7 @@ func (g *Guard) Disable(ctx context.Context, user string) error {
 
 // Enable lets a user sign in again after Disable.
 func (g *Guard) Enable(ctx context.Context, user string) error {
-	return g.change(ctx, user, func(s *state) error {
+	return g.change(ctx, user, asItIs, func(s *state) error {
 		if s.account.data.Disabled {
 			s.account.data.Disabled, s.touched = false, true
 			s.tell(Event{Name: EventUserEnabled})
@@ -132,7 +144,7 @@ func (g *Guard) Enable(ctx context.Context, user string) error {
 // password hashes calls it after every change of a password, whoever made it.
 // What the old password was suspected of is forgotten with it.
 func (g *Guard) CredentialsChanged(ctx context.Context, user string) error {
-	return g.change(ctx, user, func(s *state) error {
+	return g.change(ctx, user, asItIs, func(s *state) error {
 		s.account.data.Failures, s.account.data.Compromised = nil, false
 		s.endAll()
 		s.tell(Event{Name: EventCredentialsChanged})
@@ -144,7 +156,7 @@ func (g *Guard) CredentialsChanged(ctx context.Context, user string) error {
 // a tombstone refuses sign-ins as this user, so that a request under way cannot
 // bring her back.
 func (g *Guard) Forget(ctx context.Context, user string) error {
-	return g.change(ctx, user, func(s *state) error {
+	return g.change(ctx, user, anew, func(s *state) error {
 		s.account.data = account{Forgotten: true}
 		s.endAll()
 		if s.history.rec.Version != "" {
@@ -160,7 +172,7 @@ func (g *Guard) Forget(ctx context.Context, user string) error {
 // still need the key they were made with. What is sealed under a key that is
 // gone already stays as it is.
 func (g *Guard) Reseal(ctx context.Context, user string) error {
-	return g.change(ctx, user, func(s *state) error {
+	return g.change(ctx, user, asItIs, func(s *state) error {
 		if s.account.rec.Version == "" {
 			return nil
 		}

@@ -2,6 +2,8 @@ package mfa
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"time"
@@ -39,26 +41,38 @@ func run[T any](ctx context.Context, g *Guard, p persistence, try attempt[T]) (T
 	var zero T
 	var issued []issue[T]
 	for n := 0; p == untilEnded || n < maxAttempts; n++ {
-		if err := ctx.Err(); err != nil {
+		if err := pause(ctx, n); err != nil {
 			return zero, &unavailable{"wait for other operations", ReasonBusy, err}
 		}
 		s, answer, refusal := try(g.now())
 		if errors.Is(refusal, errChanged) {
 			continue
 		}
-		if s == nil || !answers(refusal) {
-			return zero, refusal
+		var writes []Write
+		if s != nil && answers(refusal) {
+			var err error
+			if writes, err = s.commit(); err != nil {
+				return zero, err
+			}
 		}
-		writes, err := s.commit()
-		if err != nil {
-			return zero, err
+		now := issue[T]{writes, nil, answer, refusal}
+		if s != nil && answers(refusal) {
+			now.events = s.events
 		}
-		now := issue[T]{writes, s.events, answer, refusal}
 		if len(writes) == 0 {
+			// An earlier attempt may have been applied after all, and be the reason
+			// why there is nothing left to do.
+			if applied, err := settle(ctx, g, issued); err == nil && applied != nil {
+				return applied.told(ctx, g)
+			}
 			return now.told(ctx, g)
 		}
-		issued = append(issued, now)
-		err = g.commit(ctx, writes)
+		issued = append(issued[max(0, len(issued)-maxAttempts+1):], now)
+		err := g.commit(ctx, writes)
+		if err == nil && s.more {
+			issued, n = nil, 0 // another 64 records to end
+			continue
+		}
 		if err == nil {
 			return now.told(ctx, g)
 		}
@@ -73,6 +87,26 @@ func run[T any](ctx context.Context, g *Guard, p persistence, try attempt[T]) (T
 		}
 	}
 	return zero, &unavailable{"commit", ReasonBusy, ErrConflict}
+}
+
+// pause waits before the n-th attempt, a little and by chance, so that operations
+// that keep getting in each other's way come apart: not before the first three,
+// then up to 2 ms, doubling to 64 ms.
+func pause(ctx context.Context, n int) error {
+	if n < 3 || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var b [8]byte
+	rand.Read(b[:])
+	longest := uint64(time.Millisecond) << min(n-2, 6)
+	t := time.NewTimer(time.Duration(binary.NativeEndian.Uint64(b[:]) % longest))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // issue is one attempt that went to the store.
@@ -107,14 +141,19 @@ func (g *Guard) commit(ctx context.Context, writes []Write) error {
 // settle finds out which of the attempts issued was applied, nil for none. An
 // error of a commit does not say that nothing was written, not even ErrConflict:
 // a client library that tries again by itself meets its own first write. Versions
-// are random, so one that is found was written by exactly that attempt.
+// are random, so one that is found was written by exactly that attempt; any
+// record of it will do, because others may have been replaced since.
 func settle[T any](ctx context.Context, g *Guard, issued []issue[T]) (*issue[T], error) {
+	if len(issued) == 0 {
+		return nil, nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
-	keys := make([]Key, len(issued))
-	for i, was := range issued {
-		w := was.witness()
-		keys[i] = w.Key
+	var keys []Key
+	for _, was := range issued {
+		for _, w := range was.writes {
+			keys = append(keys, w.Key)
+		}
 	}
 	records, err := g.store.Get(ctx, keys...)
 	if err == nil && len(records) != len(keys) {
@@ -124,23 +163,14 @@ func settle[T any](ctx context.Context, g *Guard, issued []issue[T]) (*issue[T],
 		return nil, err
 	}
 	for i := range issued {
-		if w := issued[i].witness(); w.Version != "" && records[i].Version == w.Version {
-			return &issued[i], nil
+		for _, w := range issued[i].writes {
+			if w.Version != "" && records[0].Version == w.Version {
+				return &issued[i], nil
+			}
+			records = records[1:]
 		}
 	}
 	return nil, nil
-}
-
-// witness returns the write whose version tells that an attempt was applied: the
-// account where it is among them, for no other operation replaces it unseen.
-func (i *issue[T]) witness() Write {
-	w := i.writes[0]
-	for _, other := range i.writes {
-		if len(other.Data) > 0 && (len(w.Data) == 0 || other.Kind == kindAccount) {
-			w = other
-		}
-	}
-	return w
 }
 
 // seal makes a record: the value as JSON, and a version that authenticates it.

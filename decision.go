@@ -222,6 +222,9 @@ func (s situation) gate() verdict {
 	// without having proven it, because a password alone must not add another.
 	invited := due || len(held) == 0 || s.proven(s.held, time.Time{})
 	if s.rule.required && invited && len(factors(s.satisfying())) == 0 {
+		if v := s.freshly(); s.place == toEnter && !v.allowed() {
+			return v // a session may be hours old: binding a factor is sensitive wherever it is done
+		}
 		v := verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonRule}
 		if len(held) > 0 {
 			v.why = ReasonNotAllowed
@@ -253,17 +256,25 @@ func (s situation) asked(due bool) Reason {
 	return ""
 }
 
-// sensitive decides about actions that need a fresh proof: of a second factor
-// when one is held (a password alone is not enough then), else of the first.
+// sensitive decides about actions that need a fresh proof.
 func (s situation) sensitive() verdict {
+	if v := s.freshly(); !v.allowed() {
+		return v
+	}
+	if s.place == toEnroll && !s.enrolled {
+		return verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonRequested}
+	}
+	return verdict{why: ReasonProven}
+}
+
+// freshly asks for a fresh proof: of a second factor when one is held (a password
+// alone is not enough then), else of the first.
+func (s situation) freshly() verdict {
 	switch held := len(factors(s.held)) > 0; {
 	case held && !s.proven(s.held, s.since):
 		return verify(s.held, ReasonStale)
 	case !held && !s.recent(s.firstAt, s.since):
 		return verdict{step: StepVerify, methods: []Method{Password}, why: ReasonStale}
-	}
-	if s.place == toEnroll && !s.enrolled {
-		return verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonRequested}
 	}
 	return verdict{why: ReasonProven}
 }

@@ -43,6 +43,7 @@ const (
 	EventSignInRefused      EventName = "sign_in_refused"      // first factor right, and refused all the same
 	EventSignedIn           EventName = "signed_in"            // * a session began
 	EventSignedOut          EventName = "signed_out"           // * its user ended it
+	EventFlowCanceled       EventName = "flow_canceled"        // a flow was given up, or ended by a sign-in in its browser
 	EventSteppedUp          EventName = "stepped_up"           // * a session was elevated
 	EventProofRefused       EventName = "proof_refused"        // a wrong, reused, malformed or throttled proof
 	EventMethodLocked       EventName = "method_locked"        // * too many wrong in a row: it waits
@@ -122,7 +123,7 @@ type entry struct {
 // attacker causes does not: a flood of it would push everything else out.
 func (n EventName) kept() bool {
 	switch n {
-	case EventSignInStarted, EventSignInRefused, EventProofRefused, EventUserForgotten, EventResealed:
+	case EventSignInStarted, EventSignInRefused, EventFlowCanceled, EventProofRefused, EventUserForgotten, EventResealed:
 		return false
 	}
 	return true

@@ -21,6 +21,7 @@ type flow struct {
 	token   string
 	by      string               // token of the session that opened it, "" at sign-in
 	session *stored[sessionData] // nil at sign-in
+	proven  bool                 // a second factor was proven in this operation
 }
 
 // situation collects what the decision looks at.
@@ -92,7 +93,7 @@ func (f *flow) refusal(v verdict) error {
 func (f *flow) accept(m Method) {
 	delete(f.account.data.Tries, m.String())
 	f.data.Proofs = proved(f.data.Proofs, m, f.now.Unix())
-	f.touched = true
+	f.touched, f.proven = true, true
 }
 
 // reject records a wrong proof, on the flow and on the account, and returns its
@@ -168,9 +169,16 @@ func (f *flow) advance(ctx context.Context) (Outcome, error) {
 	return Outcome{Pending: f.handle()}, nil
 }
 
-// keep stages the flow as it stands, and its first time makes room for it.
+// keep stages the flow as it stands. The first time it makes room for it.
 func (f *flow) keep(ctx context.Context) error {
 	if f.rec.Version != "" {
+		// A flow planted in somebody's browser must not be worth more to whoever
+		// planted it once she has proven her factor there.
+		if f.proven && f.data.To == toSignIn {
+			if err := f.newToken(); err != nil {
+				return err
+			}
+		}
 		f.put(f.rec, f.rec.Expires, f.data)
 		return nil
 	}
@@ -178,20 +186,28 @@ func (f *flow) keep(ctx context.Context) error {
 		return err
 	}
 	f.room(f.g.policy.Limits.PendingsPerUser)
-	t := keyring.NewToken(f.owner, "")
-	text, err := f.g.ring.SealToken(kindPending, t)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	f.data.V, f.data.Created = recordVersion, f.now.Unix()
+	f.rec = Record{Key: Key{Owner: f.owner, Kind: kindPending}, Expires: f.now.Add(pendingFor)}
+	if err := f.newToken(); err != nil {
+		return err
 	}
-	sum := sha256.Sum256(t.Secret[:])
-	f.token = text
-	f.data.V, f.data.Secret, f.data.Created = recordVersion, sum[:], f.now.Unix()
-	f.rec = Record{Key: Key{f.owner, kindPending, t.ID}, Expires: f.now.Add(pendingFor)}
 	f.put(f.rec, f.rec.Expires, f.data)
 	f.touched = true
 	if f.data.To == toSignIn {
 		f.tell(Event{Name: EventSignInStarted})
 	}
+	return nil
+}
+
+// newToken gives the flow a new token, and its first time an id.
+func (f *flow) newToken() error {
+	t := keyring.NewToken(f.owner, f.rec.ID)
+	text, err := f.g.ring.SealToken(kindPending, t)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	sum := sha256.Sum256(t.Secret[:])
+	f.token, f.rec.ID, f.data.Secret = text, t.ID, sum[:]
 	return nil
 }
 
@@ -218,7 +234,7 @@ func (f *flow) needList(ctx context.Context) error {
 	if others.account.rec.Version != f.account.rec.Version {
 		return errChanged
 	}
-	f.sessions, f.debris, f.listed = others.sessions, others.debris, true
+	f.sessions, f.debris, f.unreadable, f.listed = others.sessions, others.debris, others.unreadable, true
 	f.pendings = slices.DeleteFunc(others.pendings, func(d stored[pendingData]) bool { return d.rec.Key == f.rec.Key })
 	return nil
 }
@@ -253,11 +269,11 @@ func (f *flow) begin(ctx context.Context) (Outcome, error) {
 func (f *flow) elevate() (Outcome, error) {
 	d := f.session.data
 	for _, p := range f.data.Proofs {
-		if i := slices.IndexFunc(d.Proofs, func(q proofData) bool { return q.Method == p.Method }); i < 0 || d.Proofs[i].At < p.At {
+		if i := slices.IndexFunc(d.Proofs, func(q proofData) bool { return q.Method == p.Method }); i < 0 || d.Proofs[i].At < p.At || f.ahead(d.Proofs[i].At) {
 			d.Proofs = proved(d.Proofs, Method(p.Method), p.At)
 		}
 	}
-	if f.data.First.At > d.First.At {
+	if f.data.First.At > d.First.At || f.ahead(d.First.At) {
 		d.First = f.data.First
 	}
 	if f.rec.Version != "" {
@@ -270,6 +286,10 @@ func (f *flow) elevate() (Outcome, error) {
 	}
 	return out, err
 }
+
+// ahead reports whether a proof was made before the clock was set back: the next
+// one takes its place although it seems older.
+func (f *flow) ahead(at int64) bool { return unix(at).After(f.now.Add(clockSkew)) }
 
 // issue stages a session in place of old, with a new token.
 func (f *flow) issue(old Record, d sessionData) (Outcome, error) {

@@ -217,11 +217,11 @@ func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
 	if err := h.g.open(f.rec, &f.data); err != nil {
 		return nil, err
 	}
-	if !f.data.proves(t) {
-		return nil, refuse(ErrNoPending, ReasonNotFound)
-	}
 	if err := f.alive(); err != nil {
 		return nil, err
+	}
+	if !f.data.proves(t) {
+		return nil, refuse(ErrNoPending, ReasonReplaced)
 	}
 	if err := s.setAccount(records[1]); err != nil {
 		return nil, err
@@ -306,6 +306,13 @@ func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 		if left := f.account.data.Tries[pr.Method.String()].left(f.g.policy.Limits, pr.Method, f.now); left > 0 {
 			f.tell(Event{Name: EventProofRefused, Method: pr.Method, Reason: ReasonMethodLocked})
 			return Outcome{}, &ThrottledError{RetryAfter: left, reason: ReasonMethodLocked}
+		}
+		if f.session == nil {
+			// A right code leads to a session, which takes a List. It is read for wrong
+			// ones too: a store that fails must not tell which it was.
+			if err := f.needList(ctx); err != nil {
+				return Outcome{}, err
+			}
 		}
 		var why Reason
 		var err error

@@ -10,9 +10,9 @@ import (
 )
 
 // Keys is a ring of 256-bit keys. The first seals, authenticates and makes
-// tokens; all of them open, so that a key is replaced by putting a new one in
-// front, calling Guard.Reseal for every user, and dropping the old one a day
-// later, when the last token made with it is over.
+// tokens; all of them open. To replace a key: append the new one, and when every
+// process has it, put it in front; call Guard.Reseal for every user; drop the old
+// key a day later, when the last token made with it is over.
 //
 // Whoever has both the keys and the store can read the authenticator secrets.
 // Printing or encoding Keys shows nothing of them.

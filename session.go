@@ -81,6 +81,16 @@ func (s *Session) Assurance() Assurance {
 // and once a minute records that the session is in use; should that fail, the
 // request goes on. It returns ErrNoSession or ErrUnavailable.
 func (g *Guard) Session(ctx context.Context, token string, c Client) (*Session, error) {
+	s, err := g.session(ctx, token, c)
+	if err != nil {
+		return nil, err
+	}
+	s.s.touch(ctx)
+	return s, nil
+}
+
+// session is Session without the touch.
+func (g *Guard) session(ctx context.Context, token string, c Client) (*Session, error) {
 	t, err := g.ring.OpenToken(kindSession, token)
 	if err != nil {
 		return nil, refuse(ErrNoSession, tokenReason(err))
@@ -89,14 +99,11 @@ func (g *Guard) Session(ctx context.Context, token string, c Client) (*Session, 
 	if err != nil {
 		return nil, err
 	}
-	now := g.now()
-	d, err := g.openSession(records[0], t, now)
+	d, err := g.openSession(records[0], t, g.now())
 	if err != nil {
 		return nil, err
 	}
-	s := &session{g: g, token: token, rec: records[0], data: d, client: c.cut()}
-	s.touch(ctx, now)
-	return &Session{s}, nil
+	return &Session{&session{g: g, token: token, rec: records[0], data: d, client: c.cut()}}, nil
 }
 
 // openSession reads the session in r for the bearer of t.
@@ -135,7 +142,8 @@ func (g *Guard) sessionOver(r Record, d sessionData, now time.Time) Reason {
 
 // touch records that the session is in use, on condition that nobody wrote it
 // since it was read: a session that ended stays ended.
-func (s *session) touch(ctx context.Context, now time.Time) {
+func (s *session) touch(ctx context.Context) {
+	now := s.g.now()
 	if since := now.Sub(time.Unix(s.data.Seen, 0)); since < touchEvery {
 		return
 	}
@@ -158,7 +166,7 @@ func (g *Guard) Enter(ctx context.Context, token, org string, c Client) (*Sessio
 	if !to.valid() {
 		return nil, invalid("not an organization id")
 	}
-	s, err := g.Session(ctx, token, c)
+	s, err := g.session(ctx, token, c)
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +179,7 @@ func (g *Guard) Enter(ctx context.Context, token, org string, c Client) (*Sessio
 	if v := decide(at); !v.allowed() {
 		return nil, &StepUpError{Purpose: to, reason: v.why}
 	}
+	s.s.touch(ctx)
 	return s, nil
 }
 
@@ -217,8 +226,8 @@ func (s *session) flow(ctx context.Context, now time.Time, p Purpose) (*flow, er
 // held and none can be used), ErrForbidden (as many authenticators as allowed),
 // or ErrUnavailable.
 func (s *Session) StepUp(ctx context.Context, p Purpose, back string) (Outcome, error) {
-	if !p.valid() || len(back) > maxReturn {
-		return Outcome{}, invalid("Purpose is not one to step up to, or back is longer than 2 KiB")
+	if !p.valid() || !validReturn(back) {
+		return Outcome{}, invalid("Purpose is not one to step up to, or back is longer than 2 KiB or no UTF-8")
 	}
 	return s.s.open(ctx, p, func(f *flow) (Outcome, error) {
 		if p.to == toEnroll && f.full() {

@@ -24,9 +24,9 @@ type SignIn struct {
 	// Presented is the session and pending tokens in the browser's cookies,
 	// whoever's they are, at most 4. They are ended: a token planted in a browser
 	// before the sign-in is worth nothing after it.
-	Presented []string
+	Presented []string `json:"-"`
 	// Return is opaque to the library, such as the page the user was heading for;
-	// Pending.Return gives it back. At most 2 KiB.
+	// Pending.Return gives it back. At most 2 KiB of UTF-8.
 	Return string
 }
 
@@ -158,8 +158,8 @@ func (g *Guard) SignIn(ctx context.Context, in SignIn) (Outcome, error) {
 		return Outcome{}, invalid("SignIn.User is not a user id")
 	case len(in.Presented) > maxPresented:
 		return Outcome{}, invalid("SignIn.Presented has more than 4 tokens")
-	case len(in.Return) > maxReturn:
-		return Outcome{}, invalid("SignIn.Return is longer than 2 KiB")
+	case !validReturn(in.Return):
+		return Outcome{}, invalid("SignIn.Return is longer than 2 KiB, or no UTF-8")
 	}
 	if _, err := in.First.stamped(g.now()); err != nil {
 		return Outcome{}, err
@@ -194,6 +194,8 @@ func (g *Guard) SignIn(ctx context.Context, in SignIn) (Outcome, error) {
 	})
 }
 
+func validReturn(s string) bool { return len(s) <= maxReturn && utf8.ValidString(s) }
+
 // endPresented stages the end of the sessions and flows of this user that tokens
 // name and prove.
 func (s *state) endPresented(tokens []string) {
@@ -202,6 +204,7 @@ func (s *state) endPresented(tokens []string) {
 			for _, d := range s.sessions {
 				if d.rec.ID == t.ID && d.data.proves(t) {
 					s.endSession(t.ID)
+					s.tell(Event{Name: EventSignedOut, Session: t.ID})
 					break
 				}
 			}
@@ -210,6 +213,7 @@ func (s *state) endPresented(tokens []string) {
 			for _, d := range s.pendings {
 				if d.rec.ID == t.ID && d.data.Over == "" && d.data.proves(t) {
 					s.endPendings(func(p pendingData) bool { return slices.Equal(p.Secret, d.data.Secret) })
+					s.tell(Event{Name: EventFlowCanceled})
 					break
 				}
 			}
@@ -227,8 +231,15 @@ func (g *Guard) endForeign(ctx context.Context, in SignIn) error {
 			if err != nil || t.Owner == ownerOf(in.User) {
 				continue
 			}
-			if err := g.endToken(ctx, t, in.Client, text); err != nil {
-				return err
+			err = g.endToken(ctx, t, in.Client, text)
+			switch ReasonOf(err) {
+			case ReasonTampered, ReasonUnknownKey, ReasonNewerRecord, ReasonMalformedRecord:
+				// Nobody can use it as long as its account is like that, and it is no
+				// reason to keep another user out of this browser.
+			default:
+				if err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -242,13 +253,9 @@ func (g *Guard) endToken(ctx context.Context, t token, c Client, text string) er
 		if err := s.list(ctx); err != nil {
 			return nil, struct{}{}, err
 		}
-		before := len(s.sessions)
 		s.endPresented([]string{text})
 		if slices.ContainsFunc(s.debris, func(r Record) bool { return r.ID == t.ID }) {
 			s.touched = true // over by the clock, and ended all the same should the clock step back
-		}
-		if len(s.sessions) < before {
-			s.tell(Event{Name: EventSignedOut, Session: t.ID})
 		}
 		return s, struct{}{}, nil
 	})

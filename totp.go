@@ -172,6 +172,7 @@ func (p *Pending) StartTOTP(ctx context.Context, label string) (Setup, error) {
 		return Setup{}, invalid("label")
 	}
 	var setup Setup
+	var made *authenticator // once: an attempt that was applied late must not have another secret
 	_, err := p.p.run(ctx, nil, func(f *flow) (Outcome, error) {
 		if v := decide(f.situation()); v.step != StepEnroll || !slices.Contains(v.methods, TOTP) {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
@@ -180,7 +181,10 @@ func (p *Pending) StartTOTP(ctx context.Context, label string) (Setup, error) {
 			return Outcome{}, refuse(ErrForbidden, ReasonTooManyFactors)
 		}
 		if f.data.Staged == nil {
-			f.data.Staged = new(f.g.newAuthenticator(f.owner, label))
+			if made == nil {
+				made = new(f.g.newAuthenticator(f.owner, label))
+			}
+			f.data.Staged = made
 			f.put(f.rec, f.rec.Expires, f.data)
 		}
 		var err error

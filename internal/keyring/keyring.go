@@ -178,7 +178,7 @@ func (r *Ring) CheckVersion(version string, expires int64, data []byte, fields .
 	if len(version) != encoding.EncodedLen(len(b)) {
 		return ErrForged
 	}
-	if _, err := encoding.Decode(b[:], []byte(version)); err != nil {
+	if n, err := encoding.Decode(b[:], []byte(version)); err != nil || n != len(b) {
 		return ErrForged
 	}
 	k := r.find(b[:idSize])

@@ -1,6 +1,9 @@
 package keyring
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	"strings"
+)
 
 const (
 	rawID     = 16 // a record id in a token: 128 random bits
@@ -51,7 +54,7 @@ func (r *Ring) SealToken(kind string, t Token) (string, error) {
 // OpenToken reads what SealToken made. A forged token fails here, before it
 // costs a read of the store, with ErrForged or ErrUnknownKey.
 func (r *Ring) OpenToken(kind, text string) (Token, error) {
-	if len(text) > maxToken {
+	if len(text) > maxToken || strings.ContainsAny(text, "\r\n") { // which base64 skips
 		return Token{}, ErrForged
 	}
 	b, err := encoding.DecodeString(text)
