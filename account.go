@@ -18,6 +18,19 @@ type Users interface {
 	User(ctx context.Context, id string) (User, error)
 }
 
+// Marker is an optional ability of Users: one boolean for each user, kept by the
+// host in a place of its own, so that a lost record is noticed. Without it an
+// account whose record is gone looks like one that never had a factor, and a
+// password alone leads to enrollment. New probes for it.
+type Marker interface {
+	// Enrolled returns what MarkEnrolled stored last, false when it never did. It
+	// is asked only when the user's account record is absent.
+	Enrolled(ctx context.Context, user string) (bool, error)
+	// MarkEnrolled stores whether the user holds a factor: true before the first
+	// is bound, false after the last is gone. Doing it again changes nothing.
+	MarkEnrolled(ctx context.Context, user string, enrolled bool) error
+}
+
 // User is what the library must know about one user, at this moment.
 type User struct {
 	// ID is the host's own, never reused for another person: 1 to 254 bytes of
@@ -57,6 +70,7 @@ type account struct {
 	Tries       map[string]tries `json:"tries,omitempty"`    // by Method.String
 	Failures    []int64          `json:"failures,omitempty"` // failed second factors after a right password, 30 days
 	Compromised bool             `json:"compromised,omitempty"`
+	Changes     int              `json:"changes,omitempty"` // how often the credentials changed
 	Disabled    bool             `json:"disabled,omitempty"`
 	Forgotten   bool             `json:"forgotten,omitempty"` // a tombstone: the record expires
 }
@@ -161,7 +175,10 @@ func (g *Guard) load(ctx context.Context, now time.Time, c Client, user string) 
 	if err := s.directory(ctx); err != nil {
 		return nil, err
 	}
-	return s, s.list(ctx)
+	if err := s.list(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.present(ctx)
 }
 
 // directory asks the host about the user.
@@ -177,6 +194,25 @@ func (s *state) directory(ctx context.Context) error {
 			errors.New("Users.User returned another user than it was asked for")}
 	}
 	s.user = u
+	return nil
+}
+
+// present returns an error when the account record is absent although there was
+// one: loss is not innocence.
+func (s *state) present(ctx context.Context) error {
+	if s.account.rec.Version != "" {
+		return nil
+	}
+	marked := s.history.rec.Version != "" // no user has a history without an account
+	if s.g.marker != nil && !marked {
+		var err error
+		if marked, err = s.g.marker.Enrolled(ctx, s.user.ID); err != nil {
+			return &unavailable{"ask the marker", ReasonDirectoryFailed, err}
+		}
+	}
+	if marked {
+		return &unavailable{"read an account", ReasonRecordMissing, errors.New("the record is gone, the user had one")}
+	}
 	return nil
 }
 
@@ -332,13 +368,18 @@ func (s *state) endPendings(match func(pendingData) bool) {
 	s.touched = true
 }
 
-// endAll stages the end of every session and flow, of those that cannot be read
-// as well.
-func (s *state) endAll() {
+// endUnreadable stages the end of the sessions and flows that cannot be read.
+func (s *state) endUnreadable() {
 	s.ending = true
 	for _, r := range s.unreadable {
 		s.end(r)
 	}
+}
+
+// endAll stages the end of every session and flow, of those that cannot be read
+// as well.
+func (s *state) endAll() {
+	s.endUnreadable()
 	for len(s.sessions) > 0 {
 		s.endSession(s.sessions[0].rec.ID)
 	}

@@ -30,12 +30,18 @@ func (g *Guard) Operator(actor, reason string) *Admin { return &Admin{&admin{g, 
 // anew. It returns ErrNoUser, ErrInvalid or ErrUnavailable, and tries until
 // ctx ends, as all operations of an Admin do.
 func (a *Admin) Reset(ctx context.Context, user string) error {
-	return a.a.change(ctx, user, anew, func(s *state) {
+	err := a.a.change(ctx, user, anew, func(s *state) {
 		d := &s.account.data
-		*d = account{MustEnroll: true, Failures: d.Failures, Compromised: d.Compromised, Disabled: d.Disabled}
+		*d = account{
+			MustEnroll: true, Failures: d.Failures, Compromised: d.Compromised, Changes: d.Changes, Disabled: d.Disabled,
+		}
 		s.endAll()
 		s.tell(Event{Name: EventFactorsReset})
 	})
+	if err != nil {
+		return err
+	}
+	return a.a.g.unmark(ctx, user)
 }
 
 // Unlock ends the waits of a user's methods. The counts stay, so that the next
@@ -71,9 +77,6 @@ func (a *admin) change(ctx context.Context, user string, as condition, do func(*
 		if err := s.directory(ctx); err != nil {
 			return err
 		}
-		if s.account.data.Forgotten {
-			return refuse(ErrNoUser, ReasonUserForgotten)
-		}
 		s.actor, s.note = a.actor, a.note
 		do(s)
 		return nil
@@ -106,11 +109,21 @@ func (g *Guard) change(ctx context.Context, user string, as condition, do func(*
 		if err := s.list(ctx); err != nil {
 			return nil, struct{}{}, err
 		}
-		if s.account.data.Forgotten {
-			return nil, struct{}{}, nil // nothing is left to change, and the tombstone keeps its end
+		if s.account.data.Forgotten { // the tombstone keeps its end
+			return nil, struct{}{}, refuse(ErrNoUser, ReasonUserForgotten)
 		}
 		return s, struct{}{}, do(s)
 	})
+	return err
+}
+
+// tell is change for what a host tells of its user. Of one who is forgotten there is
+// nothing left to change.
+func (g *Guard) tell(ctx context.Context, user string, as condition, do func(*state) error) error {
+	err := g.change(ctx, user, as, do)
+	if ReasonOf(err) == ReasonUserForgotten {
+		return nil
+	}
 	return err
 }
 
@@ -121,7 +134,10 @@ func (g *Guard) change(ctx context.Context, user string, as condition, do func(*
 // users whom the directory does not know, changes nothing when done again, and
 // tries until ctx ends.
 func (g *Guard) Disable(ctx context.Context, user string) error {
-	return g.change(ctx, user, asItIs, func(s *state) error {
+	return g.tell(ctx, user, asItIs, func(s *state) error {
+		if s.account.data.Disabled && len(s.sessions)+len(s.pendings)+len(s.unreadable) == 0 {
+			return nil
+		}
 		s.account.data.Disabled = true
 		s.endAll()
 		s.tell(Event{Name: EventUserDisabled})
@@ -131,7 +147,7 @@ func (g *Guard) Disable(ctx context.Context, user string) error {
 
 // Enable lets a user sign in again after Disable.
 func (g *Guard) Enable(ctx context.Context, user string) error {
-	return g.change(ctx, user, asItIs, func(s *state) error {
+	return g.tell(ctx, user, asItIs, func(s *state) error {
 		if s.account.data.Disabled {
 			s.account.data.Disabled, s.touched = false, true
 			s.tell(Event{Name: EventUserEnabled})
@@ -144,8 +160,9 @@ func (g *Guard) Enable(ctx context.Context, user string) error {
 // password hashes calls it after every change of a password, whoever made it.
 // What the old password was suspected of is forgotten with it.
 func (g *Guard) CredentialsChanged(ctx context.Context, user string) error {
-	return g.change(ctx, user, asItIs, func(s *state) error {
+	return g.tell(ctx, user, asItIs, func(s *state) error {
 		s.account.data.Failures, s.account.data.Compromised = nil, false
+		s.account.data.Changes++
 		s.endAll()
 		s.tell(Event{Name: EventCredentialsChanged})
 		return nil
@@ -156,7 +173,7 @@ func (g *Guard) CredentialsChanged(ctx context.Context, user string) error {
 // a tombstone refuses sign-ins as this user, so that a request under way cannot
 // bring her back.
 func (g *Guard) Forget(ctx context.Context, user string) error {
-	return g.change(ctx, user, anew, func(s *state) error {
+	err := g.tell(ctx, user, anew, func(s *state) error {
 		s.account.data = account{Forgotten: true}
 		s.endAll()
 		if s.history.rec.Version != "" {
@@ -165,6 +182,22 @@ func (g *Guard) Forget(ctx context.Context, user string) error {
 		s.tell(Event{Name: EventUserForgotten})
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return g.unmark(ctx, user)
+}
+
+// unmark tells the marker that a user holds no factor any more. Until it is told a
+// lost record is taken for a loss, which errs on the safe side.
+func (g *Guard) unmark(ctx context.Context, user string) error {
+	if g.marker == nil {
+		return nil
+	}
+	if err := g.marker.MarkEnrolled(ctx, user, false); err != nil {
+		return &unavailable{"tell the marker", ReasonDirectoryFailed, err}
+	}
+	return nil
 }
 
 // Reseal seals everything of a user under the first key, so that an older one can
@@ -172,7 +205,7 @@ func (g *Guard) Forget(ctx context.Context, user string) error {
 // still need the key they were made with. What is sealed under a key that is
 // gone already stays as it is.
 func (g *Guard) Reseal(ctx context.Context, user string) error {
-	return g.change(ctx, user, asItIs, func(s *state) error {
+	return g.tell(ctx, user, asItIs, func(s *state) error {
 		if s.account.rec.Version == "" {
 			return nil
 		}

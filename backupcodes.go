@@ -180,8 +180,8 @@ func (f *flow) useBackupCode(ctx context.Context, code string, h *hasher) (Reaso
 // they could back up.
 func (s *Session) NewBackupCodes(ctx context.Context) (Outcome, error) {
 	const action = "new_backup_codes"
-	codes := &codeMaker{g: s.s.g}
-	return s.s.open(ctx, ToConfirm(action), func(f *flow) (Outcome, error) {
+	codes := &codeMaker{g: s.s().g}
+	return s.s().open(ctx, ToConfirm(action), func(f *flow) (Outcome, error) {
 		if err := f.fresh(action); err != nil {
 			return Outcome{}, err
 		}

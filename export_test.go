@@ -10,16 +10,16 @@ type (
 	PendingData = pendingData
 )
 
-// The bounds that tests compare with.
+// The kinds of records, and the bounds that tests compare with.
 const (
-	MaxAccount       = maxAccount
-	RecordVersion    = recordVersion
-	SessionKind      = kindSession
-	PendingKind      = kindPending
-	LongestPending   = pendingFor
-	MaxBackupCodes   = backupCodes
-	MaxAuthenticator = maxAuthenticators
+	SessionKind       = kindSession
+	PendingKind       = kindPending
+	MaxRecord         = maxRecord
+	MaxAuthenticators = maxAuthenticators
 )
+
+// ResolvePolicy fills in the defaults of p as New does.
+func ResolvePolicy(p Policy) (Policy, error) { return p.resolved() }
 
 // SignRecord gives r the version that g would: whoever has the keys can write any
 // data.

@@ -21,7 +21,7 @@ type flow struct {
 	token   string
 	by      string               // token of the session that opened it, "" at sign-in
 	session *stored[sessionData] // nil at sign-in
-	proven  bool                 // a second factor was proven in this operation
+	proven  Method               // what was proven in this operation, 0 for nothing
 }
 
 // situation collects what the decision looks at.
@@ -93,14 +93,14 @@ func (f *flow) refusal(v verdict) error {
 func (f *flow) accept(m Method) {
 	delete(f.account.data.Tries, m.String())
 	f.data.Proofs = proved(f.data.Proofs, m, f.now.Unix())
-	f.touched, f.proven = true, true
+	f.touched, f.proven = true, m
 }
 
 // reject records a wrong proof, on the flow and on the account, and returns its
 // one face. What cannot be a code at all is no guess.
 func (f *flow) reject(m Method, why Reason) error {
 	f.tell(Event{Name: EventProofRefused, Method: m, Reason: why})
-	if why == ReasonMalformedCode {
+	if why == ReasonMalformedCode || why == ReasonNoUsableFactor {
 		return refuse(ErrRefused, why)
 	}
 	a, limits := &f.account.data, f.g.policy.Limits
@@ -174,7 +174,7 @@ func (f *flow) keep(ctx context.Context) error {
 	if f.rec.Version != "" {
 		// A flow planted in somebody's browser must not be worth more to whoever
 		// planted it once she has proven her factor there.
-		if f.proven && f.data.To == toSignIn {
+		if f.proven.second() && f.data.To == toSignIn {
 			if err := f.newToken(); err != nil {
 				return err
 			}
@@ -304,15 +304,16 @@ func (f *flow) issue(old Record, d sessionData) (Outcome, error) {
 	f.put(old, old.Expires, d)
 	rec := old
 	rec.Version = f.writes[len(f.writes)-1].Version
-	return Outcome{Session: &Session{&session{g: f.g, token: text, rec: rec, data: d, client: f.client}}}, nil
+	return Outcome{Session: newSession(&session{g: f.g, token: text, rec: rec, data: d, client: f.client})}, nil
 }
 
-// last returns the method that was proven last in this flow, 0 for none.
+// last returns the method that was proven last, in this operation or before it, 0
+// for none.
 func (f *flow) last() Method {
-	if n := len(f.data.Proofs); n > 0 {
+	if n := len(f.data.Proofs); f.proven == 0 && n > 0 {
 		return Method(f.data.Proofs[n-1].Method)
 	}
-	return 0
+	return f.proven
 }
 
 // handle returns the flow for the next request.
@@ -326,5 +327,5 @@ func (f *flow) handle() *Pending {
 	if v.step == StepSaveCodes && f.staged() {
 		h.codes = f.openCodes()
 	}
-	return &Pending{h}
+	return &Pending{func() *pending { return h }}
 }

@@ -52,6 +52,7 @@ type Guard struct {
 	onEvent   func(context.Context, Event)
 	notBefore time.Time
 	now       func() time.Time
+	marker    Marker // nil when Users is none
 	hashCost  phc.Cost
 	hashing   chan struct{} // a place for each password hash computed at once
 }
@@ -88,6 +89,7 @@ func New(c Config) (*Guard, error) {
 		onEvent: c.OnEvent, notBefore: c.NotBefore, now: c.Now, hashCost: phc.Standard(),
 		hashing: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
+	g.marker, _ = c.Users.(Marker)
 	if g.now == nil {
 		g.now = time.Now
 	}

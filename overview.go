@@ -50,7 +50,7 @@ const codesLow = 3
 // Overview reads everything that a security page shows, in one round trip and one
 // question to the directory. It returns ErrNoSession or ErrUnavailable.
 func (s *Session) Overview(ctx context.Context) (Overview, error) {
-	f, err := s.s.flow(ctx, s.s.g.now(), Purpose{})
+	f, err := s.s().flow(ctx, s.s().g.now(), Purpose{})
 	if err != nil {
 		return Overview{}, err
 	}
@@ -147,11 +147,15 @@ func (g *Guard) Export(ctx context.Context, user string) ([]byte, error) {
 	for i, at := range a.Failures {
 		failures[i] = unix(at)
 	}
-	return json.MarshalIndent(struct {
+	out, err := json.MarshalIndent(struct {
 		User string
 		Overview
 		MustEnroll, PasswordCompromised, Disabled, Forgotten bool
 		WrongProofs                                          map[string]tries
 		FailedSecondFactors                                  []time.Time
 	}{user, s.overview(), a.MustEnroll, a.Compromised, a.Disabled, a.Forgotten, a.Tries, failures}, "", "\t")
+	if err != nil {
+		return nil, &unavailable{"export", ReasonMalformedRecord, err}
+	}
+	return out, nil
 }

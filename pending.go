@@ -21,9 +21,8 @@ import (
 // that returns an Outcome may return ErrNoPending when the flow is over
 // (ReasonOf: expired, already_completed, too_many_tries, other_session),
 // ErrRefused when it is at another step, and ErrUnavailable.
-type Pending struct{ p *pending }
+type Pending struct{ p func() *pending } // fmt prints a func as an address
 
-// pending sits behind a pointer: printing a Pending shows an address.
 type pending struct {
 	g       *Guard
 	token   string // of the flow
@@ -135,26 +134,26 @@ func (p Purpose) valid() bool {
 }
 
 // Token is the value for the pending cookie.
-func (p *Pending) Token() string { return p.p.token }
+func (p *Pending) Token() string { return p.p().token }
 
 // ID is public and safe to log.
-func (p *Pending) ID() string { return p.p.id }
+func (p *Pending) ID() string { return p.p().id }
 
 // User is the host's id of the user. She is not signed in.
-func (p *Pending) User() string { return p.p.user }
+func (p *Pending) User() string { return p.p().user }
 
 // Purpose says where the flow leads.
-func (p *Pending) Purpose() Purpose { return p.p.data.purpose() }
+func (p *Pending) Purpose() Purpose { return p.p().data.purpose() }
 
 // Return is what SignIn.Return or Session.StepUp was given.
-func (p *Pending) Return() string { return p.p.data.Return }
+func (p *Pending) Return() string { return p.p().data.Return }
 
 // Expires is when the flow ends, whatever happens.
-func (p *Pending) Expires() time.Time { return p.p.expires }
+func (p *Pending) Expires() time.Time { return p.p().expires }
 
 // Need says what is asked next. It does no I/O.
 func (p *Pending) Need() Need {
-	n := p.p.need
+	n := p.p().need
 	n.Methods = slices.Clone(n.Methods)
 	return n
 }
@@ -162,7 +161,7 @@ func (p *Pending) Need() Need {
 // BackupCodes returns the new codes while the flow is at StepSaveCodes, again
 // after a reload, and an empty set otherwise. It does no I/O.
 func (p *Pending) BackupCodes() BackupCodes {
-	codes := p.p.codes
+	codes := p.p().codes
 	return BackupCodes{func() []string { return codes }}
 }
 
@@ -188,7 +187,7 @@ func (g *Guard) Pending(ctx context.Context, token, session string, c Client) (*
 		return nil, err
 	}
 	p := f.handle()
-	p.p.loaded = f
+	p.p().loaded = f
 	return p, nil
 }
 
@@ -229,13 +228,19 @@ func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
 	if err := s.setHistory(records[2]); err != nil {
 		return nil, err
 	}
+	if err := s.present(ctx); err != nil {
+		return nil, err
+	}
 	if f.data.Session != "" {
 		if len(records) < 4 || records[3].ID != f.data.Session || records[3].Version == "" {
 			return nil, refuse(ErrNoPending, ReasonOtherSession)
 		}
 		d, err := h.g.openSession(records[3], by, now)
-		if err != nil {
+		if errors.Is(err, ErrNoSession) {
 			return nil, refuse(ErrNoPending, ReasonOtherSession)
+		}
+		if err != nil {
+			return nil, err
 		}
 		f.session = &stored[sessionData]{records[3], d}
 	}
@@ -293,9 +298,9 @@ func (h *pending) run(ctx context.Context, codes *codeMaker, do func(*flow) (Out
 // waits after 5 in a row in however many flows (*ThrottledError, uncounted).
 // ErrRefused is the face of every wrong proof.
 func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
-	codes := &codeMaker{g: p.p.g}
-	hashes := &hasher{g: p.p.g}
-	return p.p.run(ctx, codes, func(f *flow) (Outcome, error) {
+	codes := &codeMaker{g: p.p().g}
+	hashes := &hasher{g: p.p().g}
+	return p.p().run(ctx, codes, func(f *flow) (Outcome, error) {
 		v := decide(f.situation())
 		if v.step != StepVerify {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
@@ -338,7 +343,7 @@ func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 // Reauthenticated answers a Need for Password: the host, or a provider, has just
 // proven the first factor again. A provider's auth_time must be recent.
 func (p *Pending) Reauthenticated(ctx context.Context, first First) (Outcome, error) {
-	return p.p.run(ctx, &codeMaker{g: p.p.g}, func(f *flow) (Outcome, error) {
+	return p.p().run(ctx, &codeMaker{g: p.p().g}, func(f *flow) (Outcome, error) {
 		d, err := first.stamped(f.now)
 		if err != nil {
 			return Outcome{}, err
@@ -349,14 +354,14 @@ func (p *Pending) Reauthenticated(ctx context.Context, first First) (Outcome, er
 		if f.now.Sub(time.Unix(d.At, 0)) > f.g.policy.Rules.FreshFor {
 			return Outcome{}, refuse(ErrRefused, ReasonStaleReassertion)
 		}
-		f.data.First = d
+		f.data.First, f.proven = d, Password
 		return f.advance(ctx)
 	})
 }
 
 // SaveCodes records that the user has the backup codes.
 func (p *Pending) SaveCodes(ctx context.Context) (Outcome, error) {
-	return p.p.run(ctx, &codeMaker{g: p.p.g}, func(f *flow) (Outcome, error) {
+	return p.p().run(ctx, &codeMaker{g: p.p().g}, func(f *flow) (Outcome, error) {
 		if v := decide(f.situation()); v.step != StepSaveCodes && !v.allowed() {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
 		}
@@ -375,7 +380,7 @@ func (p *Pending) SaveCodes(ctx context.Context) (Outcome, error) {
 // Skip goes on without enrolling while Need.SkipUntil lies ahead. It also goes on
 // when Need asks for nothing any more, because something else changed meanwhile.
 func (p *Pending) Skip(ctx context.Context) (Outcome, error) {
-	return p.p.run(ctx, &codeMaker{g: p.p.g}, func(f *flow) (Outcome, error) {
+	return p.p().run(ctx, &codeMaker{g: p.p().g}, func(f *flow) (Outcome, error) {
 		v := decide(f.situation())
 		if v.step != StepEnroll && !v.allowed() {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
@@ -391,9 +396,9 @@ func (p *Pending) Skip(ctx context.Context) (Outcome, error) {
 // Cancel voids the token. Canceling a flow that is over does nothing. It tries
 // until ctx ends.
 func (p *Pending) Cancel(ctx context.Context) error {
-	t, err := p.p.g.ring.OpenToken(kindPending, p.p.token)
+	t, err := p.p().g.ring.OpenToken(kindPending, p.p().token)
 	if err != nil {
 		return nil
 	}
-	return p.p.g.endToken(ctx, t, p.p.client, p.p.token)
+	return p.p().g.endToken(ctx, t, p.p().client, p.p().token)
 }

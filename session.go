@@ -13,9 +13,10 @@ import (
 // A handle serves one request and is not safe for concurrent use. It is a claim:
 // each of its operations reads the session again, together with the account, and
 // returns ErrNoSession when it ended or was replaced since.
-type Session struct{ s *session }
+type Session struct{ s func() *session } // fmt prints a func as an address
 
-// session sits behind a pointer: printing a Session shows an address.
+func newSession(s *session) *Session { return &Session{func() *session { return s }} }
+
 type session struct {
 	g      *Guard
 	token  string
@@ -57,21 +58,21 @@ type Proven struct {
 
 // Token is the value for the session cookie. After an elevation it differs from
 // the one presented, which is void.
-func (s *Session) Token() string { return s.s.token }
+func (s *Session) Token() string { return s.s().token }
 
 // ID is public and safe to log. It stays the same through elevations.
-func (s *Session) ID() string { return s.s.rec.ID }
+func (s *Session) ID() string { return s.s().rec.ID }
 
 // User is the host's id of the user.
-func (s *Session) User() string { return userOf(s.s.rec.Owner) }
+func (s *Session) User() string { return userOf(s.s().rec.Owner) }
 
 // Expires is when the session ends at the latest.
-func (s *Session) Expires() time.Time { return s.s.rec.Expires }
+func (s *Session) Expires() time.Time { return s.s().rec.Expires }
 
 // Assurance returns what the session proved so far.
 func (s *Session) Assurance() Assurance {
-	a := Assurance{First: First{s.s.data.First}, FirstAt: unix(s.s.data.First.At)}
-	for _, p := range s.s.data.Proofs {
+	a := Assurance{First: First{s.s().data.First}, FirstAt: unix(s.s().data.First.At)}
+	for _, p := range s.s().data.Proofs {
 		a.Proofs = append(a.Proofs, p.proven())
 	}
 	return a
@@ -85,7 +86,7 @@ func (g *Guard) Session(ctx context.Context, token string, c Client) (*Session, 
 	if err != nil {
 		return nil, err
 	}
-	s.s.touch(ctx)
+	s.s().touch(ctx)
 	return s, nil
 }
 
@@ -103,7 +104,7 @@ func (g *Guard) session(ctx context.Context, token string, c Client) (*Session, 
 	if err != nil {
 		return nil, err
 	}
-	return &Session{&session{g: g, token: token, rec: records[0], data: d, client: c.cut()}}, nil
+	return newSession(&session{g: g, token: token, rec: records[0], data: d, client: c.cut()}), nil
 }
 
 // openSession reads the session in r for the bearer of t.
@@ -179,7 +180,7 @@ func (g *Guard) Enter(ctx context.Context, token, org string, c Client) (*Sessio
 	if v := decide(at); !v.allowed() {
 		return nil, &StepUpError{Purpose: to, reason: v.why}
 	}
-	s.s.touch(ctx)
+	s.s().touch(ctx)
 	return s, nil
 }
 
@@ -199,6 +200,11 @@ func (s *session) flow(ctx context.Context, now time.Time, p Purpose) (*flow, er
 	}
 	i := slices.IndexFunc(st.sessions, func(d stored[sessionData]) bool { return d.rec.ID == t.ID })
 	if i < 0 {
+		for _, r := range st.unreadable {
+			if r.ID == t.ID {
+				return nil, s.g.open(r, new(sessionData))
+			}
+		}
 		return nil, refuse(ErrNoSession, ReasonNotFound)
 	}
 	own := st.sessions[i]
@@ -229,7 +235,7 @@ func (s *Session) StepUp(ctx context.Context, p Purpose, back string) (Outcome, 
 	if !p.valid() || !validReturn(back) {
 		return Outcome{}, invalid("Purpose is not one to step up to, or back is longer than 2 KiB or no UTF-8")
 	}
-	return s.s.open(ctx, p, func(f *flow) (Outcome, error) {
+	return s.s().open(ctx, p, func(f *flow) (Outcome, error) {
 		if p.to == toEnroll && f.full() {
 			return Outcome{}, refuse(ErrForbidden, ReasonTooManyFactors)
 		}
@@ -259,9 +265,9 @@ func (s *session) open(ctx context.Context, p Purpose, do func(*flow) (Outcome, 
 
 // change carries out an operation of a signed-in user on her own account. A
 // sensitive one needs a fresh proof.
-func (s *Session) change(ctx context.Context, p persistence, sensitive string, do func(*flow) error) error {
-	_, err := run(ctx, s.s.g, p, func(now time.Time) (*state, struct{}, error) {
-		f, err := s.s.flow(ctx, now, ToConfirm(sensitive))
+func (s *session) change(ctx context.Context, p persistence, sensitive string, do func(*flow) error) error {
+	_, err := run(ctx, s.g, p, func(now time.Time) (*state, struct{}, error) {
+		f, err := s.flow(ctx, now, ToConfirm(sensitive))
 		if err != nil {
 			return nil, struct{}{}, err
 		}
@@ -298,7 +304,7 @@ func (s *Session) Revoke(ctx context.Context, ids ...string) error {
 	if slices.ContainsFunc(ids, func(id string) bool { return id != s.ID() }) {
 		sensitive = "revoke_session"
 	}
-	return s.change(ctx, untilEnded, sensitive, func(f *flow) error {
+	return s.s().change(ctx, untilEnded, sensitive, func(f *flow) error {
 		f.revoke(func(id string) bool { return slices.Contains(ids, id) })
 		return nil
 	})
@@ -307,10 +313,11 @@ func (s *Session) Revoke(ctx context.Context, ids ...string) error {
 // RevokeOthers ends every session of this user but this one. It needs a fresh
 // proof (*StepUpError).
 func (s *Session) RevokeOthers(ctx context.Context) error {
-	return s.change(ctx, untilEnded, "revoke_session", func(f *flow) error {
+	return s.s().change(ctx, untilEnded, "revoke_session", func(f *flow) error {
 		f.revoke(func(id string) bool { return id != s.ID() })
 		// Sign-ins under way in other browsers would become sessions.
 		f.endPendings(func(d pendingData) bool { return d.To == toSignIn })
+		f.endUnreadable()
 		return nil
 	})
 }
@@ -318,11 +325,11 @@ func (s *Session) RevokeOthers(ctx context.Context) error {
 // SignOut ends this session and the flows it opened. Signing out of a session
 // that ended already does nothing. It tries until ctx ends.
 func (s *Session) SignOut(ctx context.Context) error {
-	t, err := s.s.g.ring.OpenToken(kindSession, s.s.token)
+	t, err := s.s().g.ring.OpenToken(kindSession, s.s().token)
 	if err != nil {
 		return nil
 	}
-	return s.s.g.endToken(ctx, t, s.s.client, s.s.token)
+	return s.s().g.endToken(ctx, t, s.s().client, s.s().token)
 }
 
 // revoke stages the end of the matching sessions, each with its event.

@@ -110,6 +110,7 @@ type Client struct {
 
 // cut returns c bounded, and cleaned of what is no text.
 func (c Client) cut() Client {
+	c.Addr = c.Addr.Unmap().WithZone("") // a zone is free text
 	if len(c.UserAgent) > maxUserAgent {
 		c.UserAgent = c.UserAgent[:maxUserAgent]
 	}
@@ -135,7 +136,7 @@ func (c Client) addr() string {
 	if !c.Addr.IsValid() {
 		return ""
 	}
-	return c.Addr.Unmap().WithZone("").String()
+	return c.Addr.String()
 }
 
 // Outcome is what a sign-in or a step of a flow led to. When the error beside it
@@ -169,10 +170,17 @@ func (g *Guard) SignIn(ctx context.Context, in SignIn) (Outcome, error) {
 		return Outcome{}, err
 	}
 	codes := &codeMaker{g: g}
+	changes := -1
 	return run(ctx, g, bounded, func(now time.Time) (*state, Outcome, error) {
 		s, err := g.load(ctx, now, in.Client, in.User)
 		if err != nil {
 			return nil, Outcome{}, err
+		}
+		if n := s.account.data.Changes; changes >= 0 && n != changes {
+			// The password that was proven is not the password any more.
+			return nil, Outcome{}, refuse(ErrRefused, ReasonCredentialsChanged)
+		} else {
+			changes = n
 		}
 		if why := s.account.data.reason(s.user); why != "" {
 			s.tell(Event{Name: EventSignInRefused, Reason: why})

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -56,21 +57,27 @@ func (s Setup) URI() string { return call(s.uri) }
 // Secret returns the secret in base32, in groups of four, for typing.
 func (s Setup) Secret() string { return call(s.secret) }
 
-// PNG draws the URI as a QR code of scale pixels a module, 1 to 32.
+// PNG draws the URI as a QR code of scale pixels a module, 1 to 32. It returns
+// ErrInvalid for another scale, and for the zero Setup.
 func (s Setup) PNG(scale int) ([]byte, error) {
 	m, err := qrimage.Encode(s.URI())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	return m.PNG(scale)
+	png, err := m.PNG(scale)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return png, nil
 }
 
 // SVG draws the URI as a QR code that scales to any size. It needs no inline
-// style, so that a strict Content-Security-Policy allows it.
+// style, so that a strict Content-Security-Policy allows it. It returns ErrInvalid
+// for the zero Setup.
 func (s Setup) SVG() (string, error) {
 	m, err := qrimage.Encode(s.URI())
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return m.SVG(), nil
 }
@@ -173,7 +180,7 @@ func (p *Pending) StartTOTP(ctx context.Context, label string) (Setup, error) {
 	}
 	var setup Setup
 	var made *authenticator // once: an attempt that was applied late must not have another secret
-	_, err := p.p.run(ctx, nil, func(f *flow) (Outcome, error) {
+	_, err := p.p().run(ctx, nil, func(f *flow) (Outcome, error) {
 		if v := decide(f.situation()); v.step != StepEnroll || !slices.Contains(v.methods, TOTP) {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
 		}
@@ -201,7 +208,7 @@ func (p *Pending) StartTOTP(ctx context.Context, label string) (Setup, error) {
 // used. A user's first authenticator brings backup codes: the Outcome is the flow
 // at StepSaveCodes. A wrong code is ErrRefused; after 5 in one flow it is over.
 func (p *Pending) ConfirmTOTP(ctx context.Context, code string) (Outcome, error) {
-	return p.p.run(ctx, &codeMaker{g: p.p.g}, func(f *flow) (Outcome, error) {
+	return p.p().run(ctx, &codeMaker{g: p.p().g}, func(f *flow) (Outcome, error) {
 		if v := decide(f.situation()); v.step != StepEnroll || !slices.Contains(v.methods, TOTP) {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
 		}
@@ -236,8 +243,14 @@ func (p *Pending) ConfirmTOTP(ctx context.Context, code string) (Outcome, error)
 func (f *flow) bind(ctx context.Context, a authenticator) error {
 	d := &f.account.data
 	first := !d.holds()
+	if first && f.g.marker != nil {
+		if err := f.g.marker.MarkEnrolled(ctx, f.user.ID, true); err != nil {
+			return &unavailable{"tell the marker", ReasonDirectoryFailed, err}
+		}
+	}
 	if d.Tries[TOTP.String()].disabled(f.g.policy.Limits, TOTP) {
 		d.TOTP = nil // SP 800-63B-4 section 3.2.2: bound anew, not waited out
+		f.tell(Event{Name: EventFactorRemoved, Method: TOTP})
 	}
 	a.Added = f.now.Unix()
 	d.TOTP = append(slices.Clone(d.TOTP), a)
@@ -257,7 +270,8 @@ func (f *flow) bind(ctx context.Context, a authenticator) error {
 // matchTOTP looks for code among the user's authenticators and moves the one it
 // belongs to forwards. Each is computed whatever the others gave.
 func (f *flow) matchTOTP(code string) Reason {
-	why, found := ReasonMalformedCode, -1
+	// What no authenticator can be opened for is no guess: it is not counted.
+	why, found := ReasonNoUsableFactor, -1
 	list := slices.Clone(f.account.data.TOTP)
 	for i := range list {
 		secret, err := list[i].secret(f.g, f.owner)
@@ -267,7 +281,7 @@ func (f *flow) matchTOTP(code string) Reason {
 		switch r := f.match(&list[i], secret, code); {
 		case r == "" && found < 0:
 			found = i
-		case r == ReasonTOTPReused, why == ReasonMalformedCode:
+		case r == ReasonTOTPReused, why == ReasonNoUsableFactor, why == ReasonMalformedCode:
 			why = r
 		}
 	}
@@ -307,7 +321,7 @@ func (s *Session) RenameTOTP(ctx context.Context, id, label string) error {
 	if label = strings.TrimSpace(label); !validLabel(label) {
 		return invalid("label")
 	}
-	return s.change(ctx, bounded, "rename_totp", func(f *flow) error {
+	return s.s().change(ctx, bounded, "rename_totp", func(f *flow) error {
 		list := slices.Clone(f.account.data.TOTP)
 		i := slices.IndexFunc(list, func(a authenticator) bool { return a.ID == id })
 		if i < 0 {
@@ -325,7 +339,8 @@ func (s *Session) RenameTOTP(ctx context.Context, id, label string) error {
 // ErrForbidden when the user has no authenticator with this id, or when it is the
 // last and a rule requires one.
 func (s *Session) RemoveTOTP(ctx context.Context, id string) error {
-	return s.change(ctx, bounded, "remove_totp", func(f *flow) error {
+	last := false
+	err := s.s().change(ctx, bounded, "remove_totp", func(f *flow) error {
 		d := &f.account.data
 		left := slices.DeleteFunc(slices.Clone(d.TOTP), func(a authenticator) bool { return a.ID == id })
 		if len(left) == len(d.TOTP) {
@@ -339,9 +354,14 @@ func (s *Session) RemoveTOTP(ctx context.Context, id string) error {
 		if len(left) == 0 {
 			d.Codes, d.CodeSet, d.Unsaved, d.Ask = nil, "", false, false
 		}
+		last = len(left) == 0
 		f.tell(Event{Name: EventFactorRemoved, Method: TOTP})
 		return nil
 	})
+	if err != nil || !last {
+		return err
+	}
+	return s.s().g.unmark(ctx, s.User())
 }
 
 // SetAskAtSignIn switches whether a code is asked at each sign-in. Enrolling
@@ -349,7 +369,7 @@ func (s *Session) RemoveTOTP(ctx context.Context, id string) error {
 // door does not. Where a rule asks it changes nothing. It needs a fresh proof
 // (*StepUpError), and returns ErrForbidden when the user holds no factor.
 func (s *Session) SetAskAtSignIn(ctx context.Context, on bool) error {
-	return s.change(ctx, bounded, "ask_at_sign_in", func(f *flow) error {
+	return s.s().change(ctx, bounded, "ask_at_sign_in", func(f *flow) error {
 		if !f.account.data.holds() {
 			return refuse(ErrForbidden, ReasonNoFactor)
 		}

@@ -3,5 +3,3 @@
 //
 // It is a module of its own, so that a program using mfa never downloads what is measured here for comparison.
 package bench
-
-import _ "github.com/seed-1320b244/mfa" // keeps the requirement in go.mod until the first benchmark uses it
