@@ -1,0 +1,150 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/seed-1320b244/mfa"
+	"github.com/seed-1320b244/mfa/mfahttp"
+)
+
+// The sign-in and its steps: a page and a handler for each. Every handler calls
+// the library once and leaves the rest to Next.
+
+func (a *app) signInPage(w http.ResponseWriter, r *http.Request) {
+	a.render(w, r, "sign-in", map[string]string{"To": r.FormValue("to")})
+}
+
+func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
+	id, ok := a.users.check(r.PostFormValue("name"), r.PostFormValue("password"))
+	if !ok {
+		a.web.Next(w, r, mfa.Outcome{}, mfa.ErrRefused)
+		return
+	}
+	out, err := a.guard.SignIn(r.Context(), a.web.SignIn(r, id, mfa.PasswordFirst()))
+	a.web.Next(w, r, out, err)
+}
+
+// verifyPage asks for one of the methods that the flow names, the best first; the
+// link to another one carries it in the query.
+func (a *app) verifyPage(w http.ResponseWriter, r *http.Request) {
+	methods := mfahttp.PendingFrom(r.Context()).Need().Methods
+	chosen := methods[0]
+	for _, m := range methods {
+		if m.String() == r.FormValue("method") {
+			chosen = m
+		}
+	}
+	a.render(w, r, "verify", map[string]any{"Method": chosen, "Methods": methods})
+}
+
+func (a *app) verify(w http.ResponseWriter, r *http.Request) {
+	p := mfahttp.PendingFrom(r.Context())
+	proof := mfa.Proof{Method: mfa.TOTP, Code: r.PostFormValue("code")}
+	switch r.FormValue("method") {
+	case mfa.Password.String():
+		a.reauthenticate(w, r, p)
+		return
+	case mfa.BackupCode.String():
+		proof.Method = mfa.BackupCode
+	}
+	out, err := p.Verify(r.Context(), proof)
+	a.web.Next(w, r, out, err)
+}
+
+// reauthenticate asks for the password again: the host keeps the passwords, so it
+// compares and tells the library.
+func (a *app) reauthenticate(w http.ResponseWriter, r *http.Request, p *mfa.Pending) {
+	u, _ := a.users.byID(p.User())
+	if _, ok := a.users.check(u.name, r.PostFormValue("password")); !ok {
+		a.web.Next(w, r, mfa.Outcome{}, mfa.ErrRefused)
+		return
+	}
+	out, err := p.Reauthenticated(r.Context(), mfa.PasswordFirst())
+	a.web.Next(w, r, out, err)
+}
+
+// setupPage stages an authenticator and shows it. That is done by a GET, since it
+// gives whoever causes one nothing: while one is staged the same is shown again.
+func (a *app) setupPage(w http.ResponseWriter, r *http.Request) {
+	if setup, ok := a.staged(w, r); ok {
+		a.render(w, r, "setup", map[string]any{"Key": setup.Secret()})
+	}
+}
+
+func (a *app) setupQR(w http.ResponseWriter, r *http.Request) {
+	setup, ok := a.staged(w, r)
+	if !ok {
+		return
+	}
+	svg, err := setup.SVG()
+	if err != nil {
+		a.web.Next(w, r, mfa.Outcome{}, err)
+		return
+	}
+	w.Header().Set("Content-Type", "image/svg+xml")
+	w.Write([]byte(svg))
+}
+
+// setupOpen hands the key to an app on the same device.
+func (a *app) setupOpen(w http.ResponseWriter, r *http.Request) {
+	if setup, ok := a.staged(w, r); ok {
+		http.Redirect(w, r, setup.URI(), http.StatusSeeOther)
+	}
+}
+
+func (a *app) staged(w http.ResponseWriter, r *http.Request) (mfa.Setup, bool) {
+	setup, err := mfahttp.PendingFrom(r.Context()).StartTOTP(r.Context(), "")
+	if err != nil {
+		a.web.Next(w, r, mfa.Outcome{}, err)
+	}
+	return setup, err == nil
+}
+
+func (a *app) setup(w http.ResponseWriter, r *http.Request) {
+	out, err := mfahttp.PendingFrom(r.Context()).ConfirmTOTP(r.Context(), r.PostFormValue("code"))
+	a.web.Next(w, r, out, err)
+}
+
+func (a *app) codesPage(w http.ResponseWriter, r *http.Request) {
+	p := mfahttp.PendingFrom(r.Context())
+	a.render(w, r, "codes", map[string]any{"Codes": p.BackupCodes().Reveal(), "SignIn": p.Purpose().SignIn()})
+}
+
+func (a *app) codesDownload(w http.ResponseWriter, r *http.Request) {
+	p := mfahttp.PendingFrom(r.Context())
+	u, _ := a.users.byID(p.User())
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Disposition", `attachment; filename="cedar-backup-codes.txt"`)
+	w.Write([]byte(issuer + " backup codes of " + u.name + ". Each works once.\n\n"))
+	p.BackupCodes().WriteTo(w)
+}
+
+// codes goes on only with the tick: a browser asks for it, and a program that
+// leaves it out is asked again.
+func (a *app) codes(w http.ResponseWriter, r *http.Request) {
+	if r.PostFormValue("saved") != "yes" {
+		http.Redirect(w, r, "/codes?error=unsaved", http.StatusSeeOther)
+		return
+	}
+	out, err := mfahttp.PendingFrom(r.Context()).SaveCodes(r.Context())
+	a.web.Next(w, r, out, err)
+}
+
+func (a *app) newPasswordPage(w http.ResponseWriter, r *http.Request) {
+	a.render(w, r, "new-password", nil)
+}
+
+// newPassword changes the password and ends everything that the old one began,
+// this flow too: its user signs in with the new one.
+func (a *app) newPassword(w http.ResponseWriter, r *http.Request) {
+	id := mfahttp.PendingFrom(r.Context()).User()
+	if err := a.users.setPassword(id, r.PostFormValue("password")); err != nil {
+		a.web.Next(w, r, mfa.Outcome{}, mfa.ErrRefused)
+		return
+	}
+	if err := a.guard.CredentialsChanged(r.Context(), id); err != nil {
+		a.web.Next(w, r, mfa.Outcome{}, err)
+		return
+	}
+	http.Redirect(w, r, "/sign-in?done=password", http.StatusSeeOther)
+}

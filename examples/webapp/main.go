@@ -1,0 +1,197 @@
+// Command webapp is a whole web application that uses mfa: sign-in, an
+// authenticator app, backup codes, and a security page. Every user must have a
+// second factor.
+//
+//	go run ./examples/webapp
+//
+// It keeps everything in memory and forgets it when it stops. It works over plain
+// http and has a page that moves its clock: it is made to be read and tried, and
+// to run on one's own machine only.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/seed-1320b244/mfa"
+	"github.com/seed-1320b244/mfa/mfahttp"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "the `address` to listen on; port 0 takes any that is free")
+	optional := flag.Bool("optional", false, "leave it to each user whether to have a second factor")
+	flag.Parse()
+	if err := run(*addr, *optional); err != nil {
+		fmt.Fprintln(os.Stderr, "webapp:", err)
+		os.Exit(1)
+	}
+}
+
+func run(addr string, optional bool) error {
+	a, err := newApp(optional, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s is running at http://%s\n\n", issuer, ln.Addr())
+	fmt.Printf("Users: alice, bob, carol and dave; the password of each is %q.\n", demoPassword)
+	fmt.Println("Have an authenticator app at hand, or this command and the key shown under the QR code:")
+	fmt.Print("\n    oathtool --totp --base32 KEY\n\n")
+	fmt.Println("Things to try: sign in and set up an app, sign out and in again with a code or a backup code,")
+	fmt.Println("open a second browser and end its session from the security page, or let 24 hours pass at /dev/clock.")
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	server := &http.Server{Handler: a.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return server.Shutdown(ctx)
+	}
+}
+
+// issuer is the product's name, in authenticator apps too.
+const issuer = "Cedar"
+
+// app is everything that a request needs.
+type app struct {
+	guard    *mfa.Guard
+	web      *mfahttp.Adapter
+	users    *directory
+	pages    pages
+	clock    *clock
+	log      *slog.Logger
+	optional bool
+}
+
+// newApp puts the application together. Options change the configuration of the
+// guard, for tests.
+func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app, error) {
+	a := &app{users: newDirectory("alice", "bob", "carol", "dave"), clock: &clock{}, log: log, optional: optional}
+
+	// A real host reads its key from where it keeps its secrets, and uses a store
+	// that lasts.
+	keys, err := mfa.ParseKeys(mfa.NewKey())
+	if err != nil {
+		return nil, err
+	}
+	rules := mfa.Rules{Require: mfa.RequireAtSignIn}
+	if optional {
+		rules = mfa.Rules{}
+	}
+	config := mfa.Config{
+		Issuer:  issuer,
+		Store:   new(mfa.MemoryStore),
+		Users:   a.users,
+		Keys:    keys,
+		Policy:  mfa.Policy{Rules: rules},
+		OnEvent: mfa.LogEvents(log),
+		Now:     a.clock.Now,
+	}
+	for _, o := range options {
+		o(&config)
+	}
+	if a.guard, err = mfa.New(config); err != nil {
+		return nil, err
+	}
+	a.web, err = mfahttp.New(mfahttp.Config{
+		Guard: a.guard,
+		Pages: mfahttp.Pages{
+			SignIn: "/sign-in", Verify: "/verify", Enroll: "/setup", SaveCodes: "/codes",
+			NewPassword: "/new-password", StepUp: "/step-up", Home: "/",
+		},
+		NoProxies:    true,
+		InsecureHTTP: true, // never where anybody but you can reach it
+		Error:        a.failed,
+		Now:          a.clock.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.pages, err = parsePages(a.clock.Now)
+	return a, err
+}
+
+// handler returns all routes. What a handler may do shows in what wraps it: a
+// session, or a flow at one step.
+func (a *app) handler() http.Handler {
+	mux := http.NewServeMux()
+	session := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, a.web.RequireSession(h)) }
+	step := func(pattern string, s mfa.Step, h http.HandlerFunc) { mux.Handle(pattern, a.web.RequirePending(h, s)) }
+
+	mux.HandleFunc("GET /sign-in", a.signInPage)
+	mux.HandleFunc("POST /sign-in", a.signIn)
+	mux.Handle("POST /sign-out", a.web.SignOut())
+
+	step("GET /verify", mfa.StepVerify, a.verifyPage)
+	step("POST /verify", mfa.StepVerify, a.verify)
+	step("GET /setup", mfa.StepEnroll, a.setupPage)
+	step("GET /setup/qr", mfa.StepEnroll, a.setupQR)
+	step("GET /setup/open", mfa.StepEnroll, a.setupOpen)
+	step("POST /setup", mfa.StepEnroll, a.setup)
+	step("GET /codes", mfa.StepSaveCodes, a.codesPage)
+	step("GET /codes/download", mfa.StepSaveCodes, a.codesDownload)
+	step("POST /codes", mfa.StepSaveCodes, a.codes)
+	step("GET /new-password", mfa.StepNewPassword, a.newPasswordPage)
+	step("POST /new-password", mfa.StepNewPassword, a.newPassword)
+	mux.Handle("POST /cancel", a.web.Cancel())
+
+	session("GET /{$}", a.homePage)
+	session("GET /step-up", a.stepUpPage)
+	mux.Handle("POST /step-up", a.web.StepUp())
+	session("GET /security", a.securityPage)
+	session("GET /security/confirm", a.confirmPage)
+	session("POST /security/add", a.addAuthenticator)
+	session("POST /security/rename", a.renameAuthenticator)
+	session("POST /security/remove", a.removeAuthenticator)
+	session("POST /security/codes", a.newCodes)
+	session("POST /security/ask", a.askAtSignIn)
+	session("POST /security/revoke", a.revoke)
+	session("POST /security/revoke-others", a.revokeOthers)
+
+	mux.HandleFunc("GET /dev/clock", a.clockPage)
+	mux.HandleFunc("POST /dev/clock", a.moveClock)
+	mux.Handle("GET /static/", static())
+	mux.HandleFunc("/", a.notFound)
+	return a.web.Protect(http.MaxBytesHandler(mux, 64<<10))
+}
+
+// failed answers what no page can. What happened is for the log alone.
+func (a *app) failed(w http.ResponseWriter, r *http.Request, status int, err error) {
+	if status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+		a.log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
+	}
+	a.renderStatus(w, r, status, "problem", map[string]string{
+		"Heading": failures[status].heading, "Text": failures[status].text,
+	})
+}
+
+var failures = map[int]struct{ heading, text string }{
+	http.StatusBadRequest:          {"That did not work", "The request was not understood. Go back and try again."},
+	http.StatusUnauthorized:        {"Please sign in", "This page is for people who have signed in."},
+	http.StatusForbidden:           {"Not allowed", "This request was not accepted."},
+	http.StatusNotFound:            {"Page not found", "There is nothing at this address."},
+	http.StatusTooManyRequests:     {"Too many tries", "Wait a little, then try again."},
+	http.StatusInternalServerError: {"Something went wrong", "The fault is ours. Nothing was changed."},
+	http.StatusServiceUnavailable:  {"Back in a moment", "We cannot answer right now. Please try again shortly."},
+}
+
+func (a *app) notFound(w http.ResponseWriter, r *http.Request) {
+	a.failed(w, r, http.StatusNotFound, nil)
+}

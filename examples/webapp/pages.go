@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/seed-1320b244/mfa"
+	"github.com/seed-1320b244/mfa/mfahttp"
+)
+
+//go:embed templates static
+var files embed.FS
+
+// static serves style sheet, script and icon. They are the same for everybody, so
+// that a cache may keep them.
+func static() http.Handler {
+	server := http.FileServerFS(files)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/") { // no list of files
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=300")
+		server.ServeHTTP(w, r)
+	})
+}
+
+// pages are the templates by name.
+type pages map[string]*template.Template
+
+func parsePages(now func() time.Time) (pages, error) {
+	layout, err := template.New("layout.html").Funcs(template.FuncMap{
+		"ago":  func(t time.Time) string { return ago(now().Sub(t)) },
+		"in":   func(t time.Time) string { return wait(t.Sub(now())) },
+		"date": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
+		"text": text,
+		"jump": func(d time.Duration) string { return wait(d) },
+		"list": func(s ...string) []string { return s },
+	}).ParseFS(files, "templates/layout.html")
+	if err != nil {
+		return nil, err
+	}
+	names, err := files.ReadDir("templates")
+	if err != nil {
+		return nil, err
+	}
+	p := make(pages)
+	for _, f := range names {
+		t, err := template.Must(layout.Clone()).ParseFS(files, path.Join("templates", f.Name()))
+		if err != nil {
+			return nil, err
+		}
+		p[strings.TrimSuffix(f.Name(), ".html")] = t
+	}
+	return p, nil
+}
+
+// page is what every template gets.
+type page struct {
+	Issuer string
+	Name   string // of the page
+	User   user   // zero on pages for everybody
+	Signed bool   // a session, not a flow
+	SignIn bool   // a flow that leads to a session
+	Alert  string // what failed
+	Done   string // what was done
+	Data   any
+}
+
+// FullName is how the page greets its user.
+func (p page) FullName() string { return p.User.fullName }
+
+// UserName is what the user signs in with.
+func (p page) UserName() string { return p.User.name }
+
+func (a *app) render(w http.ResponseWriter, r *http.Request, name string, data any) {
+	a.renderStatus(w, r, http.StatusOK, name, data)
+}
+
+func (a *app) renderStatus(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
+	p := page{Issuer: issuer, Name: name, Data: data}
+	if s := mfahttp.SessionFrom(r.Context()); s != nil {
+		p.User, _ = a.users.byID(s.User())
+		p.Signed = true
+	} else if f := mfahttp.PendingFrom(r.Context()); f != nil {
+		p.User, _ = a.users.byID(f.User())
+		p.SignIn = f.Purpose().SignIn()
+	}
+	if p.Alert = alert(r, name); p.Alert == "" {
+		p.Done = done[r.FormValue("done")]
+	}
+	var b bytes.Buffer
+	if err := a.pages[name].ExecuteTemplate(&b, "layout.html", p); err != nil {
+		a.log.ErrorContext(r.Context(), "template failed", "page", name, "error", err)
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	b.WriteTo(w)
+}
+
+// alert says what failed, in words for the page that shows it.
+func alert(r *http.Request, name string) string {
+	problem, left := mfahttp.ProblemOf(r)
+	switch problem {
+	case mfahttp.ProblemThrottled:
+		if left <= 0 {
+			return "Too many tries. Wait a little, then try again."
+		}
+		return "Too many tries. Try again in " + wait(left) + "."
+	case mfahttp.ProblemOver:
+		if name == "sign-in" {
+			return "You were signed out, or the sign-in took too long or had too many wrong codes. Please sign in again."
+		}
+		return "That took too long, had too many wrong codes, or was finished in another tab. Please start again."
+	case mfahttp.ProblemForbidden:
+		return forbidden[name]
+	case mfahttp.ProblemRefused:
+		if name == "verify" && r.FormValue("method") != mfa.TOTP.String() && r.FormValue("method") != "" {
+			name += " " + r.FormValue("method")
+		}
+		if s, ok := refused[name]; ok {
+			return s
+		}
+		return "That was not accepted. Please try again."
+	}
+	if r.FormValue("error") == "unsaved" && name == "codes" {
+		return "Tick the box when you have copied, downloaded or printed your codes."
+	}
+	return ""
+}
+
+var refused = map[string]string{
+	"sign-in":            "The user name and password do not match. Please try again.",
+	"verify":             "That code was not accepted. Wait for the next one, then type the six digits the app shows.",
+	"verify backup_code": "That backup code was not accepted. Each one works only once.",
+	"verify password":    "That password was not accepted.",
+	"confirm":            "That password was not accepted.",
+	"setup":              "That code was not accepted. Type the six digits the app shows now. If it happens again, check the time on your phone.",
+	"new-password":       "Choose a password of at least 8 characters that is not your old one.",
+}
+
+var forbidden = map[string]string{
+	"":         "This is not allowed.",
+	"confirm":  "This is your last authenticator app, and two-step verification is required. Add another one first.",
+	"security": "You have three authenticator apps already. Remove one first.",
+	"home":     "You have three authenticator apps already. Remove one first.",
+}
+
+var done = map[string]string{
+	"added":    "Your authenticator app is set up.",
+	"renamed":  "The new name is saved.",
+	"removed":  "The authenticator app is removed.",
+	"codes":    "Your new backup codes are ready. The old ones no longer work.",
+	"asked":    "Your choice is saved.",
+	"revoked":  "Signed out. Those browsers have to sign in again.",
+	"password": "Your password is changed. Sign in with the new one.",
+}
+
+// text returns what people call a stable word of the library.
+func text(word any) string {
+	if s, ok := texts[fmt.Sprint(word)]; ok {
+		return s
+	}
+	return strings.ReplaceAll(fmt.Sprint(word), "_", " ")
+}
+
+var texts = map[string]string{
+	"totp":        "Authenticator app",
+	"backup_code": "Backup codes",
+
+	"signed_in":            "Signed in",
+	"signed_out":           "Signed out",
+	"stepped_up":           "Confirmed it was you",
+	"method_locked":        "Paused after wrong codes",
+	"method_disabled":      "Turned off after too many wrong codes",
+	"method_unlocked":      "Pause ended by support",
+	"password_compromised": "Wrong codes after the right password",
+	"factor_added":         "Authenticator app added",
+	"factor_renamed":       "Authenticator app renamed",
+	"factor_removed":       "Authenticator app removed",
+	"codes_issued":         "New backup codes made",
+	"codes_saved":          "Backup codes recorded",
+	"code_used":            "Backup code used",
+	"ask_changed":          "Sign-in setting changed",
+	"sessions_ended":       "Browser signed out",
+	"factors_reset":        "Two-step verification reset by support",
+	"credentials_changed":  "Password changed",
+
+	"advise_factor":          "Turn on two-step verification with an authenticator app. A password alone can be guessed, reused or stolen.",
+	"advise_codes":           "Get new backup codes. You have few left, or never recorded them, and they are the way back when your phone is lost.",
+	"advise_review_sessions": "You are signed in on more than one browser. Check that you know each of them.",
+
+	"add_totp":         "add an authenticator app",
+	"rename_totp":      "rename an authenticator app",
+	"remove_totp":      "remove an authenticator app",
+	"new_backup_codes": "get new backup codes",
+	"ask_at_sign_in":   "change how you sign in",
+	"revoke_session":   "sign out another browser",
+}
+
+// ago says how long something is past.
+func ago(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return "just now"
+	case d < time.Hour:
+		return count(int(d/time.Minute), "minute") + " ago"
+	case d < 24*time.Hour:
+		return count(int(d/time.Hour), "hour") + " ago"
+	}
+	return count(int(d/(24*time.Hour)), "day") + " ago"
+}
+
+// wait says how long something lasts, never less than it does.
+func wait(d time.Duration) string {
+	d = d.Truncate(time.Second)
+	switch {
+	case d < time.Minute:
+		return count(max(1, int(d/time.Second)), "second")
+	case d < time.Hour:
+		return count(int((d+time.Minute-1)/time.Minute), "minute")
+	}
+	return count(int((d+time.Hour-1)/time.Hour), "hour")
+}
+
+func count(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
+}

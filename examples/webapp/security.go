@@ -1,0 +1,149 @@
+package main
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/seed-1320b244/mfa"
+	"github.com/seed-1320b244/mfa/mfahttp"
+)
+
+// The pages of signed-in users. A button for something sensitive posts to
+// /step-up, which asks for a fresh proof unless there is one and then leads to
+// /security/confirm, where the user sees what is about to happen. The handler
+// behind that page is guarded by the library all the same.
+
+func (a *app) homePage(w http.ResponseWriter, r *http.Request) {
+	o, err := mfahttp.SessionFrom(r.Context()).Overview(r.Context())
+	if err != nil {
+		a.web.Next(w, r, mfa.Outcome{}, err)
+		return
+	}
+	a.render(w, r, "home", o)
+}
+
+// stepUpPage tells what a proof is needed for; its form begins it.
+func (a *app) stepUpPage(w http.ResponseWriter, r *http.Request) {
+	a.render(w, r, "step-up", map[string]string{
+		"Action": r.FormValue("action"), "Org": r.FormValue("org"), "To": r.FormValue("to"),
+	})
+}
+
+func (a *app) securityPage(w http.ResponseWriter, r *http.Request) {
+	o, err := mfahttp.SessionFrom(r.Context()).Overview(r.Context())
+	if err != nil {
+		a.web.Next(w, r, mfa.Outcome{}, err)
+		return
+	}
+	slices.SortStableFunc(o.Sessions, func(x, y mfa.SessionInfo) int {
+		switch { // this browser first
+		case x.Current == y.Current:
+			return 0
+		case x.Current:
+			return -1
+		}
+		return 1
+	})
+	a.render(w, r, "security", struct {
+		mfa.Overview
+		Optional bool
+	}{o, a.optional})
+}
+
+// confirmPage shows what the form on it will do: to the authenticator or session
+// with the id in the query, or to none.
+func (a *app) confirmPage(w http.ResponseWriter, r *http.Request) {
+	o, err := mfahttp.SessionFrom(r.Context()).Overview(r.Context())
+	if err != nil {
+		a.web.Next(w, r, mfa.Outcome{}, err)
+		return
+	}
+	data := map[string]any{"Do": r.FormValue("do"), "ID": r.FormValue("id"), "On": r.FormValue("on"), "Here": r.URL.RequestURI()}
+	found := true
+	switch r.FormValue("do") {
+	case "rename", "remove":
+		i := slices.IndexFunc(o.Authenticators, func(t mfa.Authenticator) bool { return t.ID == r.FormValue("id") })
+		if r.FormValue("id") == "" {
+			i = len(o.Authenticators) - 1 // the one just added
+		}
+		if found = i >= 0; found {
+			data["Authenticator"], data["ID"], data["Last"] = o.Authenticators[i], o.Authenticators[i].ID, len(o.Authenticators) == 1
+		}
+	case "revoke":
+		i := slices.IndexFunc(o.Sessions, func(s mfa.SessionInfo) bool { return s.ID == r.FormValue("id") })
+		if found = i >= 0; found {
+			data["Session"] = o.Sessions[i]
+		}
+	case "codes", "ask", "revoke-others":
+	default:
+		found = false
+	}
+	if !found { // removed meanwhile, by another tab
+		http.Redirect(w, r, "/security", http.StatusSeeOther)
+		return
+	}
+	a.render(w, r, "confirm", data)
+}
+
+// addAuthenticator leads to the setup, and whoever has several on to a name.
+func (a *app) addAuthenticator(w http.ResponseWriter, r *http.Request) {
+	back := "/security?done=added"
+	if r.PostFormValue("another") == "yes" {
+		back = "/security/confirm?do=rename"
+	}
+	out, err := mfahttp.SessionFrom(r.Context()).StepUp(r.Context(), mfa.ToEnroll(mfa.TOTP), back)
+	a.web.Next(w, r, out, err)
+}
+
+func (a *app) renameAuthenticator(w http.ResponseWriter, r *http.Request) {
+	s := mfahttp.SessionFrom(r.Context())
+	a.done(w, r, "renamed", s.RenameTOTP(r.Context(), r.PostFormValue("id"), r.PostFormValue("label")))
+}
+
+func (a *app) removeAuthenticator(w http.ResponseWriter, r *http.Request) {
+	s := mfahttp.SessionFrom(r.Context())
+	a.done(w, r, "removed", s.RemoveTOTP(r.Context(), r.PostFormValue("id")))
+}
+
+func (a *app) askAtSignIn(w http.ResponseWriter, r *http.Request) {
+	s := mfahttp.SessionFrom(r.Context())
+	a.done(w, r, "asked", s.SetAskAtSignIn(r.Context(), r.PostFormValue("on") == "yes"))
+}
+
+func (a *app) revoke(w http.ResponseWriter, r *http.Request) {
+	s := mfahttp.SessionFrom(r.Context())
+	a.done(w, r, "revoked", s.Revoke(r.Context(), r.PostFormValue("id")))
+}
+
+func (a *app) revokeOthers(w http.ResponseWriter, r *http.Request) {
+	a.done(w, r, "revoked", mfahttp.SessionFrom(r.Context()).RevokeOthers(r.Context()))
+}
+
+// newCodes asks for the password besides, and leads to the page that shows the
+// codes. The fresh proof comes first: without it a stolen session could be used to
+// guess the password here.
+func (a *app) newCodes(w http.ResponseWriter, r *http.Request) {
+	s := mfahttp.SessionFrom(r.Context())
+	const confirm = "/security/confirm?do=codes"
+	out, err := s.StepUp(r.Context(), mfa.ToConfirm("new_backup_codes"), confirm)
+	if err != nil || out.Pending != nil {
+		a.web.Next(w, r, out, err)
+		return
+	}
+	u, _ := a.users.byID(s.User())
+	if _, ok := a.users.check(u.name, r.PostFormValue("password")); !ok {
+		http.Redirect(w, r, confirm+"&error=refused", http.StatusSeeOther)
+		return
+	}
+	out, err = s.NewBackupCodes(r.Context())
+	a.web.Next(w, r, out, err)
+}
+
+// done ends a change of the settings.
+func (a *app) done(w http.ResponseWriter, r *http.Request, what string, err error) {
+	if err != nil {
+		a.web.Next(w, r, mfa.Outcome{}, err)
+		return
+	}
+	http.Redirect(w, r, "/security?done="+what, http.StatusSeeOther)
+}

@@ -1,0 +1,45 @@
+// Niceties. Every page works without them.
+"use strict";
+
+// Copy buttons appear where there is a clipboard.
+for (const button of document.querySelectorAll("[data-copy]")) {
+	if (!navigator.clipboard) continue;
+	button.hidden = false;
+	button.addEventListener("click", async () => {
+		const source = document.getElementById(button.dataset.copy);
+		const items = source.querySelectorAll("li");
+		const text = items.length ? Array.from(items, (li) => li.textContent.trim()).join("\n") : source.textContent.trim();
+		const words = button.dataset.words ||= button.textContent;
+		try {
+			await navigator.clipboard.writeText(text);
+			button.textContent = "Copied";
+		} catch {
+			button.textContent = "Not copied";
+		}
+		setTimeout(() => { button.textContent = words; }, 2000);
+	});
+}
+
+for (const button of document.querySelectorAll("[data-print]")) {
+	button.hidden = false;
+	button.addEventListener("click", () => window.print());
+}
+
+// A form is sent once: the second click of an impatient finger would carry a code
+// that the first one used up.
+for (const form of document.forms) {
+	form.addEventListener("submit", (event) => {
+		if (form.dataset.sent) event.preventDefault();
+		form.dataset.sent = "yes";
+		form.setAttribute("aria-busy", "true");
+	});
+}
+// A page that the back button brings from memory may be of a session that ended.
+window.addEventListener("pageshow", (event) => {
+	if (event.persisted) location.reload();
+});
+
+// What failed or was done is said once, not again after a reload.
+const url = new URL(location.href);
+for (const name of ["error", "wait", "done"]) url.searchParams.delete(name);
+if (url.href !== location.href) history.replaceState(null, "", url);
