@@ -1,0 +1,11 @@
+package sqlstore
+
+import "context"
+
+// Conflict is what the store makes of an error of a driver.
+func Conflict(d Dialect, err error) bool { return (&Store{dialect: d}).conflict(err) }
+
+// CommitError is what Commit returns for an error of a driver.
+func CommitError(ctx context.Context, d Dialect, err error) error {
+	return (&Store{dialect: d}).failed(ctx, "commit", err)
+}

@@ -1,0 +1,305 @@
+// Package sqlstore keeps the records of package mfa in PostgreSQL, in MySQL or
+// MariaDB, or in SQLite, through database/sql. It imports no driver.
+//
+// Everything is in one table with the primary key (owner, kind, id), compared as
+// bytes. A Get of several keys is one statement. So is a Commit on PostgreSQL;
+// elsewhere a Commit of several records is one transaction that locks them in
+// the order of their keys.
+//
+// # Never a transaction of the host
+//
+// There is no way to run a Commit inside a transaction of the host, on purpose. A
+// wrong guess is counted by a Commit, and a host rolls back when a request fails:
+// the count would go with it, and guessing would cost nothing. What the library
+// commits has to stand whatever becomes of the request.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-1320b244/mfa"
+)
+
+// A Dialect is the SQL of one family of databases. The zero Dialect is invalid.
+type Dialect int
+
+const (
+	PostgreSQL Dialect = iota + 1 // 12 and later
+	MySQL                         // MySQL 8.0, MariaDB 10.6 and later, InnoDB
+	SQLite                        // 3.37 and later
+)
+
+// String returns the name of the folder that the dialect's migrations are in.
+func (d Dialect) String() string {
+	switch d {
+	case PostgreSQL:
+		return "postgresql"
+	case MySQL:
+		return "mysql"
+	case SQLite:
+		return "sqlite"
+	}
+	return fmt.Sprintf("Dialect(%d)", int(d))
+}
+
+// Options is what New may be told. The zero Options is fine.
+type Options struct {
+	// Prefix begins the name of the table, which is Prefix + "records". At most 40
+	// of a-z, 0-9 and _, beginning with a letter. Zero: DefaultPrefix.
+	Prefix string
+	// Now is the clock that Check compares the server's with, the one that
+	// mfa.Config.Now is. Nothing else here needs a clock. Nil: time.Now.
+	Now func() time.Time
+}
+
+// DefaultPrefix begins the name of the table where no other is given.
+const DefaultPrefix = "mfa_"
+
+// tableName returns the name of the table. It is safe in a statement as it is: no
+// key word ends in "records".
+func tableName(d Dialect, prefix string) (string, error) {
+	if d < PostgreSQL || d > SQLite {
+		return "", fmt.Errorf("sqlstore: %v is no dialect", d)
+	}
+	if prefix == "" {
+		prefix = DefaultPrefix
+	}
+	for i := range len(prefix) {
+		c := prefix[i]
+		if letter := 'a' <= c && c <= 'z'; !letter && (i == 0 || c != '_' && (c < '0' || c > '9')) {
+			return "", errors.New("sqlstore: the prefix is not a-z, 0-9 and _ beginning with a letter")
+		}
+	}
+	if len(prefix) > 40 { // PostgreSQL cuts names at 63 bytes, and indexes have longer ones
+		return "", errors.New("sqlstore: the prefix is longer than 40 bytes")
+	}
+	return prefix + "records", nil
+}
+
+// A Store is a mfa.Store and a mfa.Sweeper. It is safe for concurrent use.
+type Store struct {
+	db      *sql.DB
+	dialect Dialect
+	table   string
+	now     func() time.Time
+	get     string // the statement for one key, which is what every request runs
+}
+
+var (
+	_ mfa.Store   = (*Store)(nil)
+	_ mfa.Sweeper = (*Store)(nil)
+)
+
+// New returns a store on db. It does not touch the database: the table is made by
+// Migrate, or by the host's own migrations from Schema or Migrations, and Check
+// says whether it is there and fit. The host opens db, sizes its pool and closes
+// it; every connection must lead to the primary.
+func New(db *sql.DB, d Dialect, o Options) (*Store, error) {
+	table, err := tableName(d, o.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	if db == nil {
+		return nil, errors.New("sqlstore: no database")
+	}
+	s := &Store{db: db, dialect: d, table: table, now: o.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	q := s.statement("SELECT version, expires, data FROM ", table, " WHERE ")
+	q.key(mfa.Key{})
+	s.get = q.String()
+	return s, nil
+}
+
+// Get implements mfa.Store. It is one statement, and with that one snapshot.
+func (s *Store) Get(ctx context.Context, keys ...mfa.Key) ([]mfa.Record, error) {
+	records := make([]mfa.Record, len(keys))
+	for i, k := range keys {
+		records[i].Key = k
+	}
+	if len(keys) == 0 {
+		return records, nil
+	}
+	var err error
+	if len(keys) == 1 {
+		err = s.again(ctx, func() error { return s.getOne(ctx, &records[0]) })
+	} else {
+		err = s.again(ctx, func() error { return s.getAll(ctx, records) })
+	}
+	if err != nil {
+		return nil, s.failed(ctx, "get", err)
+	}
+	return records, nil
+}
+
+func (s *Store) getOne(ctx context.Context, r *mfa.Record) error {
+	row := s.db.QueryRowContext(ctx, s.get, []byte(r.Owner), r.Kind, r.ID)
+	var expires int64
+	err := row.Scan(&r.Version, &expires, &r.Data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	r.Expires = fromUnix(expires)
+	return err
+}
+
+// getAll fills in the records of several keys. One SELECT for each, joined by
+// UNION ALL, is what databases plan best: every one goes straight to its row.
+func (s *Store) getAll(ctx context.Context, records []mfa.Record) error {
+	q := s.statement()
+	asked := make(map[mfa.Key]mfa.Record, len(records))
+	for _, r := range records {
+		if _, twice := asked[r.Key]; twice {
+			continue
+		}
+		asked[r.Key] = r
+		if len(asked) > 1 {
+			q.add(" UNION ALL ")
+		}
+		q.add("SELECT owner, kind, id, version, expires, data FROM ", s.table, " WHERE ").key(r.Key)
+	}
+	found, err := s.query(ctx, q)
+	for _, r := range found {
+		asked[r.Key] = r
+	}
+	for i, r := range records {
+		records[i] = asked[r.Key]
+		records[i].Data = slices.Clone(records[i].Data) // a key may be there twice
+	}
+	return err
+}
+
+// List implements mfa.Store.
+func (s *Store) List(ctx context.Context, owner string, kinds ...string) ([]mfa.Record, error) {
+	q := s.statement("SELECT owner, kind, id, version, expires, data FROM ", s.table, " WHERE owner = ").bind([]byte(owner))
+	for i, k := range kinds {
+		if i == 0 {
+			q.add(" AND kind IN (").bind(k)
+		} else {
+			q.add(", ").bind(k)
+		}
+	}
+	if len(kinds) > 0 {
+		q.add(")")
+	}
+	var records []mfa.Record
+	err := s.again(ctx, func() (err error) {
+		records, err = s.query(ctx, q)
+		return err
+	})
+	if err != nil {
+		return nil, s.failed(ctx, "list", err)
+	}
+	return records, nil
+}
+
+// query returns the records that a statement selects.
+func (s *Store) query(ctx context.Context, q *statement) ([]mfa.Record, error) {
+	rows, err := s.db.QueryContext(ctx, q.String(), q.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var records []mfa.Record
+	for rows.Next() {
+		var r mfa.Record
+		var expires int64
+		if err := rows.Scan(&r.Owner, &r.Kind, &r.ID, &r.Version, &expires, &r.Data); err != nil {
+			return nil, err
+		}
+		r.Expires = fromUnix(expires)
+		records = append(records, r)
+	}
+	return records, rows.Err()
+}
+
+// Sweep implements mfa.Sweeper. It is one statement; keep limit below a few
+// thousand, so that it holds its locks for a short time.
+func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) (int, error) {
+	if limit <= 0 {
+		return 0, nil
+	}
+	unix := before.Unix()
+	if before.Nanosecond() > 0 {
+		unix++ // Expires is whole seconds: what is earlier than 7.5 s is earlier than 8 s
+	}
+	// The key of the empty owner, with the schema's version, never expires.
+	q := s.statement("DELETE FROM ", s.table, " WHERE ")
+	over := func() { q.add("expires <> 0 AND expires < ").bind(unix) }
+	switch s.dialect {
+	case PostgreSQL: // what a Commit holds is being prolonged or deleted
+		q.add("(owner, kind, id) IN (SELECT owner, kind, id FROM ", s.table, " WHERE ")
+		over()
+		q.add(" ORDER BY expires LIMIT ").bind(limit).add(" FOR UPDATE SKIP LOCKED) AND ")
+		over()
+	case MySQL:
+		over()
+		q.add(" ORDER BY expires LIMIT ").bind(limit)
+	default:
+		q.add("rowid IN (SELECT rowid FROM ", s.table, " WHERE ")
+		over()
+		q.add(" ORDER BY expires LIMIT ").bind(limit).add(")")
+	}
+	var n int64
+	err := s.again(ctx, func() (err error) {
+		n, err = exec(ctx, s.db, q)
+		return err
+	})
+	return int(n), s.failed(ctx, "sweep", err)
+}
+
+func fromUnix(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+func toUnix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// A statement is SQL and its arguments. Names in it come from tableName and
+// nothing else ever becomes a part of its text.
+type statement struct {
+	strings.Builder
+	args   []any
+	dollar bool
+}
+
+func (s *Store) statement(text ...string) *statement {
+	return (&statement{dollar: s.dialect == PostgreSQL}).add(text...)
+}
+
+func (q *statement) add(text ...string) *statement {
+	for _, t := range text {
+		q.WriteString(t)
+	}
+	return q
+}
+
+// bind adds a placeholder and its argument.
+func (q *statement) bind(arg any) *statement {
+	q.args = append(q.args, arg)
+	if q.dollar {
+		fmt.Fprintf(q, "$%d", len(q.args))
+		return q
+	}
+	return q.add("?")
+}
+
+// key adds the condition that picks one record. The owner travels as bytes, so
+// that no character set of a connection touches it; the rest is ASCII.
+func (q *statement) key(k mfa.Key) *statement {
+	return q.add("owner = ").bind([]byte(k.Owner)).add(" AND kind = ").bind(k.Kind).add(" AND id = ").bind(k.ID)
+}
