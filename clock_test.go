@@ -220,7 +220,7 @@ func TestR30_NoGoroutine(t *testing.T) {
 		}
 	}
 	for i, n := range c.seen {
-		if n != before {
+		if n > before { // fewer: one of an earlier test has ended
 			t.Fatalf("at call %d of %d there are %d goroutines, before there were %d", i+1, len(c.seen), n, before)
 		}
 	}
@@ -228,7 +228,7 @@ func TestR30_NoGoroutine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 1000 { // they have nothing left to wait for
-		if runtime.NumGoroutine() == before {
+		if runtime.NumGoroutine() <= before {
 			return
 		}
 		runtime.Gosched()
@@ -429,13 +429,17 @@ func TestR30_BackRanOut(t *testing.T) {
 }
 
 // TestR30_BackFresh: a proof serves sensitive actions for as long as it is fresh
-// and the clock was set back, no longer.
+// and the clock was set back, no longer. One from further ahead than it may be old
+// serves none: it would for a year.
 func TestR30_BackFresh(t *testing.T) {
 	for _, back := range steps() {
 		t.Run(back.String(), func(t *testing.T) {
 			a := newAlice(t)
 			a.Clock.Advance(-back)
-			_ = a.alice.SetAskAtSignIn(t.Context(), true)
+			err := a.alice.SetAskAtSignIn(t.Context(), true)
+			if ahead := back > 5*time.Minute; ahead != errors.Is(err, mfa.ErrStepUp) {
+				t.Errorf("the proof is %v ahead: %v", back, err)
+			}
 			a.Clock.Advance(back + 5*time.Minute)
 			refused(t, a.alice.SetAskAtSignIn(t.Context(), true), mfa.ErrStepUp, mfa.ReasonStale)
 		})

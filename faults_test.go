@@ -269,30 +269,32 @@ func TestFaults_EveryCall(t *testing.T) {
 // what became of it. It is not known, and what was used up stays so.
 func TestFaults_CannotAsk(t *testing.T) {
 	for _, d := range faultCases() {
-		t.Run(d.name, func(t *testing.T) {
-			a := newAlice(t, withRules(mfa.Rules{Require: d.require}))
-			do := d.ready(a)
-			m := a.moment()
-			for n := 1; ; n++ {
-				memory := m.copy()
-				lost := mfatest.FailCommit(memory, 1, mfatest.FaultAfter)
-				mute := mfatest.FailCall(lost, n, mfatest.FaultBefore)
-				out, err := do(t.Context(), m.on(mute).Guard)
-				if !mute.Fired() {
-					return
+		for _, f := range []mfatest.Fault{mfatest.FaultAfter, mfatest.FaultConflict} {
+			t.Run(d.name+"/"+f.String(), func(t *testing.T) {
+				a := newAlice(t, withRules(mfa.Rules{Require: d.require}))
+				do := d.ready(a)
+				m := a.moment()
+				for n := 1; ; n++ {
+					memory := m.copy()
+					lost := mfatest.FailCommit(memory, 1, f)
+					mute := mfatest.FailCall(lost, n, mfatest.FaultBefore)
+					out, err := do(t.Context(), m.on(mute).Guard)
+					if !mute.Fired() {
+						return
+					}
+					if !lost.Fired() {
+						continue
+					}
+					if !errors.Is(err, mfa.ErrUnavailable) || out != (mfa.Outcome{}) {
+						t.Errorf("call %d: %v with %+v, want that it is not known", n, err, out)
+					}
+					again := m.on(memory)
+					if out, err = do(t.Context(), again.Guard); d.once && (err == nil || out != (mfa.Outcome{})) {
+						t.Error("what was used up is accepted again")
+					}
 				}
-				if !lost.Fired() {
-					continue
-				}
-				if !errors.Is(err, mfa.ErrUnavailable) || out != (mfa.Outcome{}) {
-					t.Errorf("call %d: %v with %+v, want that it is not known", n, err, out)
-				}
-				again := m.on(memory)
-				if out, err = do(t.Context(), again.Guard); d.once && (err == nil || out != (mfa.Outcome{})) {
-					t.Error("what was used up is accepted again")
-				}
-			}
-		})
+			})
+		}
 	}
 }
 

@@ -48,13 +48,17 @@ func TestR13_NoSessionBeforeTheEnd(t *testing.T) {
 	none()
 	a.stage(p)
 	none()
+	before := p.Token()
 	p = a.pending(a.bind(p))
 	none()
+	// Whoever planted the flow in this browser does not share in the proof.
+	_, err := a.Guard.Pending(t.Context(), before, "", mfa.Client{})
+	refused(t, err, mfa.ErrNoPending, mfa.ReasonReplaced)
 	s := a.session(p.SaveCodes(t.Context()))
 	if ids := a.live("bob"); !slices.Equal(ids, []string{s.ID()}) {
 		t.Errorf("sessions %v, want %v alone", ids, s.ID())
 	}
-	_, err := a.Guard.Pending(t.Context(), s.Token(), "", mfa.Client{})
+	_, err = a.Guard.Pending(t.Context(), s.Token(), "", mfa.Client{})
 	refused(t, err, mfa.ErrNoPending, mfa.ReasonForgedToken)
 }
 
@@ -266,18 +270,23 @@ func TestR14_AbsoluteLife(t *testing.T) {
 			}
 		})
 	}
-	t.Run("stricter since", func(t *testing.T) {
-		a := newAlice(t)
-		s := a.fresh("bob")
-		a.Config.Policy.Rules.SessionFor = time.Hour
-		a.Clock.Advance(time.Hour - time.Second)
-		if _, err := a.request(s.Token()); err != nil {
-			t.Errorf("a second before the end: %v (%s)", err, mfa.ReasonOf(err))
-		}
-		a.Clock.Advance(time.Second)
-		_, err := a.request(s.Token())
-		refused(t, err, mfa.ErrNoSession, mfa.ReasonExpired)
-	})
+	for _, tc := range []struct {
+		name      string
+		then, now time.Duration
+	}{{"stricter since", 0, time.Hour}, {"looser since", time.Hour, 0}} {
+		t.Run(tc.name, func(t *testing.T) {
+			a := newAlice(t, withRules(mfa.Rules{SessionFor: tc.then}))
+			s := a.fresh("bob")
+			a.Config.Policy.Rules.SessionFor = tc.now
+			a.Clock.Advance(time.Hour - time.Second)
+			if _, err := a.request(s.Token()); err != nil {
+				t.Errorf("a second before the end: %v (%s)", err, mfa.ReasonOf(err))
+			}
+			a.Clock.Advance(time.Second)
+			_, err := a.request(s.Token())
+			refused(t, err, mfa.ErrNoSession, mfa.ReasonExpired)
+		})
+	}
 }
 
 // TestR14_Idle: a session that was not used for as long as the rules say is over.

@@ -81,31 +81,28 @@ func BenchmarkTOTP(b *testing.B) {
 	a := newAuthenticator(b)
 	text := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(a.secret)
 	for _, code := range a.codes {
-		b.Run("code="+code.name+"/lib=mfa", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if a.check(code.text) != code.right {
-					b.Fatal("wrong verdict")
-				}
+		verdict := func(right bool, err error) error {
+			if right != code.right {
+				return fmt.Errorf("verdict %v, error %v", right, err)
 			}
+			return nil
+		}
+		b.Run("code="+code.name+"/lib=mfa", func(b *testing.B) {
+			measure(b, func() error { return verdict(a.check(code.text), nil) })
 		})
 		b.Run("code="+code.name+"/lib=pquerna", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				right, err := totp.ValidateCustom(code.text, text, a.now, totp.ValidateOpts{
+			measure(b, func() error {
+				return verdict(totp.ValidateCustom(code.text, text, a.now, totp.ValidateOpts{
 					Period: 30, Skew: 1, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1,
-				})
-				if right != code.right {
-					b.Fatal(right, err)
-				}
-			}
+				}))
+			})
 		})
 	}
 	b.Run("code=current/lib=floor", func(b *testing.B) { // one code of an open secret
-		b.ReportAllocs()
-		for b.Loop() {
+		measure(b, func() error {
 			otpcode.Code(a.secret, a.params, a.step)
-		}
+			return nil
+		})
 	})
 }
 
