@@ -23,7 +23,9 @@ func codePage(k *mfatest.Kit) mfatest.CodePage {
 	}
 }
 
-func TestAbuse(t *testing.T) {
+// TestRow_E10_HostsOwnTests: a virtual authenticator signs in to a host's own page,
+// and what must not sign in does not.
+func TestRow_E10_HostsOwnTests(t *testing.T) {
 	mfatest.TestAbuse(t, func(t testing.TB) (*mfatest.Kit, mfatest.CodePage) {
 		k := mfatest.New(t)
 		return k, codePage(k)

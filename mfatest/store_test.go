@@ -12,7 +12,9 @@ import (
 	"github.com/seed-1320b244/mfa/mfatest"
 )
 
-func TestMemoryStore(t *testing.T) {
+// TestRow_E10_AnyStore: a custom store runs one suite; the store that ships passes
+// it. TestStoreCatches proves that a wrong one does not.
+func TestRow_E10_AnyStore(t *testing.T) {
 	mfatest.TestStore(t, func(*testing.T) mfa.Store { return new(mfa.MemoryStore) })
 }
 

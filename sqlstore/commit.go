@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -127,7 +128,7 @@ func (s *Store) writeAtOnce(ctx context.Context, writes []mfa.Write) error {
 		if last {
 			q.add(" ")
 		} else {
-			q.add(", w", itoa(i), " AS (")
+			q.add(", w", strconv.Itoa(i), " AS (")
 		}
 		switch {
 		case w.IfVersion == "":

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/seed-1320b244/mfa"
@@ -125,5 +124,3 @@ func number(err error, name string) int64 {
 func noTransaction(err error) bool {
 	return strings.Contains(err.Error(), "no transaction is active")
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -140,6 +141,7 @@ func (s *Store) Get(ctx context.Context, keys ...mfa.Key) ([]mfa.Record, error) 
 }
 
 func (s *Store) getOne(ctx context.Context, r *mfa.Record) error {
+	*r = mfa.Record{Key: r.Key} // an earlier try may have left something
 	row := s.db.QueryRowContext(ctx, s.get, []byte(r.Owner), r.Kind, r.ID)
 	var expires int64
 	err := row.Scan(&r.Version, &expires, &r.Data)
@@ -151,34 +153,49 @@ func (s *Store) getOne(ctx context.Context, r *mfa.Record) error {
 }
 
 // getAll fills in the records of several keys. One SELECT for each, joined by
-// UNION ALL, is what databases plan best: every one goes straight to its row.
+// UNION ALL, is what databases plan best: every one goes straight to its row. It
+// returns the number of its key, not the key.
 func (s *Store) getAll(ctx context.Context, records []mfa.Record) error {
 	q := s.statement()
-	asked := make(map[mfa.Key]mfa.Record, len(records))
-	for _, r := range records {
-		if _, twice := asked[r.Key]; twice {
+	first := make([]int, len(records)) // where the same key stands first
+	for i, r := range records {
+		records[i] = mfa.Record{Key: r.Key} // an earlier try may have left something
+		first[i] = slices.IndexFunc(records, func(other mfa.Record) bool { return other.Key == r.Key })
+		if first[i] < i {
 			continue
 		}
-		asked[r.Key] = r
-		if len(asked) > 1 {
+		if i > 0 {
 			q.add(" UNION ALL ")
 		}
-		q.add("SELECT owner, kind, id, version, expires, data FROM ", s.table, " WHERE ").key(r.Key)
+		q.add("SELECT ", strconv.Itoa(i), ", version, expires, data FROM ", s.table, " WHERE ").key(r.Key)
 	}
-	found, err := s.query(ctx, q)
-	for _, r := range found {
-		asked[r.Key] = r
+	rows, err := s.db.QueryContext(ctx, q.String(), q.args...)
+	if err != nil {
+		return err
 	}
-	for i, r := range records {
-		records[i] = asked[r.Key]
-		records[i].Data = slices.Clone(records[i].Data) // a key may be there twice
+	defer rows.Close()
+	for rows.Next() {
+		var i int
+		var r mfa.Record
+		var expires int64
+		if err := rows.Scan(&i, &r.Version, &expires, &r.Data); err != nil {
+			return err
+		}
+		r.Key, r.Expires = records[i].Key, fromUnix(expires)
+		records[i] = r
 	}
-	return err
+	for i, j := range first {
+		if j < i {
+			records[i] = records[j]
+			records[i].Data = slices.Clone(records[j].Data)
+		}
+	}
+	return rows.Err()
 }
 
 // List implements mfa.Store.
 func (s *Store) List(ctx context.Context, owner string, kinds ...string) ([]mfa.Record, error) {
-	q := s.statement("SELECT owner, kind, id, version, expires, data FROM ", s.table, " WHERE owner = ").bind([]byte(owner))
+	q := s.statement("SELECT kind, id, version, expires, data FROM ", s.table, " WHERE owner = ").bind([]byte(owner))
 	for i, k := range kinds {
 		if i == 0 {
 			q.add(" AND kind IN (").bind(k)
@@ -191,7 +208,7 @@ func (s *Store) List(ctx context.Context, owner string, kinds ...string) ([]mfa.
 	}
 	var records []mfa.Record
 	err := s.again(ctx, func() (err error) {
-		records, err = s.query(ctx, q)
+		records, err = s.list(ctx, owner, q)
 		return err
 	})
 	if err != nil {
@@ -200,8 +217,7 @@ func (s *Store) List(ctx context.Context, owner string, kinds ...string) ([]mfa.
 	return records, nil
 }
 
-// query returns the records that a statement selects.
-func (s *Store) query(ctx context.Context, q *statement) ([]mfa.Record, error) {
+func (s *Store) list(ctx context.Context, owner string, q *statement) ([]mfa.Record, error) {
 	rows, err := s.db.QueryContext(ctx, q.String(), q.args...)
 	if err != nil {
 		return nil, err
@@ -209,9 +225,9 @@ func (s *Store) query(ctx context.Context, q *statement) ([]mfa.Record, error) {
 	defer rows.Close()
 	var records []mfa.Record
 	for rows.Next() {
-		var r mfa.Record
+		r := mfa.Record{Key: mfa.Key{Owner: owner}}
 		var expires int64
-		if err := rows.Scan(&r.Owner, &r.Kind, &r.ID, &r.Version, &expires, &r.Data); err != nil {
+		if err := rows.Scan(&r.Kind, &r.ID, &r.Version, &expires, &r.Data); err != nil {
 			return nil, err
 		}
 		r.Expires = fromUnix(expires)
@@ -292,8 +308,7 @@ func (q *statement) add(text ...string) *statement {
 func (q *statement) bind(arg any) *statement {
 	q.args = append(q.args, arg)
 	if q.dollar {
-		fmt.Fprintf(q, "$%d", len(q.args))
-		return q
+		return q.add("$", strconv.Itoa(len(q.args)))
 	}
 	return q.add("?")
 }

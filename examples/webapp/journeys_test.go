@@ -82,16 +82,18 @@ func TestPage_DoubleClick(t *testing.T) {
 	b := s.browser()
 	double := func(to string) {
 		t.Helper()
-		s.slow.Store(true)
+		gate := make(chan struct{}) // the page stays until all clicks are done
+		s.gate.Store(&gate)
 		before := s.forms.Load()
 		b.do("double click", chromedp.DoubleClick(control("Continue")))
 		b.do("a late click", chromedp.Click(control("Continue")))
+		s.gate.Store(nil)
+		close(gate)
 		b.do("waiting", chromedp.WaitReady(chromedp.CSS(to)))
 		if n := s.forms.Load() - before; n != 1 {
 			t.Errorf("the form was sent %d times", n)
 		}
 		b.seesNot("There is a problem")
-		s.slow.Store(false)
 	}
 	b.visit("/sign-in")
 	b.fill("User name", "alice")
