@@ -265,6 +265,53 @@ func TestFaults_EveryCall(t *testing.T) {
 	}
 }
 
+// TestR5_FailingStoreTellsNothing: a right code takes the same calls of the store
+// as a wrong one up to the commit, and whichever of them fails is answered alike.
+func TestR5_FailingStoreTellsNothing(t *testing.T) {
+	code := func(p mfa.Proof) doing {
+		return func(a *aliceKit, flow *mfa.Pending) (mfa.Outcome, error) { return flow.Verify(a.t.Context(), p) }
+	}
+	for _, tc := range []struct {
+		name string
+		open func(*aliceKit) *underway
+		with func(a *aliceKit) (right, wrong doing)
+	}{
+		{"sign-in TOTP", signingIn("alice"), func(a *aliceKit) (doing, doing) { return code(a.totp("alice")), code(a.wrong("alice")) }},
+		{"sign-in backup code", signingIn("alice"), func(a *aliceKit) (doing, doing) {
+			return code(mfa.Proof{Method: mfa.BackupCode, Code: a.codes[0]}), code(wrongCode())
+		}},
+		{"confirm TOTP", steppingUp("alice", mfa.ToConfirm("test"), 6*time.Minute), func(a *aliceKit) (doing, doing) {
+			return code(a.totp("alice")), code(a.wrong("alice"))
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			a := newAlice(t)
+			u := tc.open(a)
+			right, wrong := tc.with(a)
+			m := a.moment()
+			for n := 1; ; n++ {
+				answer := func(do doing) (string, bool) {
+					faulty := mfatest.FailCall(m.copy(), n, mfatest.FaultBefore)
+					again := m.on(faulty)
+					p, err := again.Guard.Pending(t.Context(), u.token, u.by, mfatest.Laptop())
+					if err == nil {
+						_, err = do(again, p)
+					}
+					return fmt.Sprintf("%v (%s)", err, mfa.ReasonOf(err)), faulty.Fired()
+				}
+				r, met := answer(right)
+				w, metToo := answer(wrong)
+				if !met && !metToo {
+					return
+				}
+				if r != w {
+					t.Errorf("call %d fails: a right code is answered %q, a wrong one %q", n, r, w)
+				}
+			}
+		})
+	}
+}
+
 // TestFaults_CannotAsk: the answer of a commit is lost, and so is the answer to
 // what became of it. It is not known, and what was used up stays so.
 func TestFaults_CannotAsk(t *testing.T) {

@@ -109,7 +109,8 @@ func goldenAccount(t testing.TB) map[string]string {
 
 		".TOTP[1].ID": "qqYsyR7vxXWHWWZk390RLQ", ".TOTP[1].Label": "Tablet <spare>", ".TOTP[1].Alg": "SHA512", ".TOTP[1].Digits": "8",
 		".TOTP[1].Period": "60", ".TOTP[1].Step": "29539259", ".TOTP[1].Added": "1772352000", ".TOTP[1].Used": "1772355570",
-		".TOTP[1].Sealed": base64Hex(t, "I9FNisyTOEFWfetZogywjRuSsevLVN46VF2NYry1QR4A9P3AEAtOt6COiVM7uIYYGZzNQ76YmE0CoOgl9F77NbUG5VzdRYNH2RZIqlxiClvWFacQJmsDSXZmxn3YBRzF"),
+		".TOTP[1].Sealed": base64Hex(t, "I9FNisyTOEFWfetZogywjRuSsevLVN46VF2NYry1QR4A9P3AEAtOt6COiVM7uIYYGZzNQ76YmE0CoOgl"+
+			"9F77NbUG5VzdRYNH2RZIqlxiClvWFacQJmsDSXZmxn3YBRzF"),
 
 		".Codes[0].Selector": "7K", ".Codes[0].Hash": "$argon2id$v=19$m=19456,t=2,p=1$kC9e4/sBIU0rECJ5Ax9wKQ$avppY2QA4QycClWHhYHiqAyy0Z2FJKC/ho/CbiShkRU",
 		".Codes[1].Selector": "00", ".Codes[1].Hash": "$argon2id$v=19$m=19456,t=2,p=1$0HXRGK+8LHT4Us+c71pC9g$LemHbzdnH3bQBaQnmmMFrsbsgNAbExsXY8B8RZQ0mO4",

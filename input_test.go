@@ -242,7 +242,7 @@ func TestInput_Texts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := o.Authenticators[0].ID
+	id, huge := o.Authenticators[0].ID, strings.Repeat("x", 1<<20)
 	bad := map[string]string{
 		"65 code points": strings.Repeat("\u00e9", 65), "1 MiB": strings.Repeat("a", 1<<20), "line": "a\nb", "zero byte": "a\x00b", "C1": "a\u0085b",
 		"paragraph": "a\u2029b", "turned": "a\u202eb", "isolated": "a\u2067b", "no UTF-8": "a\xffb",
@@ -273,9 +273,9 @@ func TestInput_Texts(t *testing.T) {
 		invalids("Operator", action, func(ctx context.Context, s string) error { return in.Guard.Operator(s, "").Reset(ctx, "ann") }),
 		invalids("Operator's reason", note, func(ctx context.Context, s string) error { return in.Guard.Operator("desk", s).Reset(ctx, "ann") }),
 		{
-			{"RenameTOTP/unknown id", func(ctx context.Context) error { return in.session.RenameTOTP(ctx, strings.Repeat("x", 1<<20), "a") }, mfa.ErrForbidden, mfa.ReasonUnknownFactor},
+			{"RenameTOTP/unknown id", func(ctx context.Context) error { return in.session.RenameTOTP(ctx, huge, "a") }, mfa.ErrForbidden, mfa.ReasonUnknownFactor},
 			{"RemoveTOTP/unknown id", func(ctx context.Context) error { return in.session.RemoveTOTP(ctx, "") }, mfa.ErrForbidden, mfa.ReasonUnknownFactor},
-			{"Revoke/unknown ids", func(ctx context.Context) error { return in.session.Revoke(ctx, "", "\xff", strings.Repeat("x", 1<<20)) }, nil, ""},
+			{"Revoke/unknown ids", func(ctx context.Context) error { return in.session.Revoke(ctx, "", "\xff", huge) }, nil, ""},
 			{"Revoke/nothing", func(ctx context.Context) error { return in.session.Revoke(ctx) }, nil, ""},
 		},
 	} {

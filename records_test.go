@@ -2,7 +2,6 @@ package mfa_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,26 +46,22 @@ type damage struct {
 	want   mfa.Reason
 }
 
-// damages returns every way to damage a record of v. What only v's keys could have
-// written stands for a fault of a later version, not for an attack.
+// damages returns every way to damage a record of v.
 func damages(t testing.TB, v *victim) []damage {
 	t.Helper()
+	return slices.Concat(tamperings(t, v), oddData(t, v))
+}
+
+// tamperings are what whoever can write the table can do.
+func tamperings(t testing.TB, v *victim) []damage {
 	other := newKeyKit(t, mfa.NewKey())
-	data := func(s string) func(mfa.Record) mfa.Record {
+	moved := func(from func(*mfa.Record)) func(mfa.Record) mfa.Record {
 		return func(r mfa.Record) mfa.Record {
-			r.Data = []byte(s)
-			return mfa.SignRecord(v.Guard, r)
-		}
-	}
-	field := func(f func(map[string]any)) func(mfa.Record) mfa.Record {
-		return func(r mfa.Record) mfa.Record {
-			var d map[string]any
-			if err := json.Unmarshal(r.Data, &d); err != nil {
-				t.Fatal(err)
-			}
-			f(d)
-			r.Data, _ = json.Marshal(d)
-			return mfa.SignRecord(v.Guard, r)
+			key := r.Key
+			from(&r)
+			r = mfa.SignRecord(v.Guard, r)
+			r.Key = key
+			return r
 		}
 	}
 	return []damage{
@@ -95,27 +90,34 @@ func damages(t testing.TB, v *victim) []damage {
 			bob = bob[slices.IndexFunc(bob, func(b mfa.Record) bool { return b.Kind == r.Kind }):]
 			return mfa.Record{Key: r.Key, Version: bob[0].Version, Expires: bob[0].Expires, Data: bob[0].Data}
 		}, mfa.ReasonTampered},
-		{"moved from another id", func(r mfa.Record) mfa.Record {
-			key := r.Key
-			r.ID += "x"
-			r = mfa.SignRecord(v.Guard, r)
-			r.Key = key
-			return r
-		}, mfa.ReasonTampered},
-		{"moved from another kind", func(r mfa.Record) mfa.Record {
-			key := r.Key
-			r.Kind = "other"
-			r = mfa.SignRecord(v.Guard, r)
-			r.Key = key
-			return r
-		}, mfa.ReasonTampered},
+		{"moved from another id", moved(func(r *mfa.Record) { r.ID += "x" }), mfa.ReasonTampered},
+		{"moved from another kind", moved(func(r *mfa.Record) { r.Kind = "other" }), mfa.ReasonTampered},
+		{"unknown key", func(r mfa.Record) mfa.Record { return mfa.SignRecord(other.Guard, r) }, mfa.ReasonUnknownKey},
+	}
+}
+
+// oddData is what only v's keys could have written: faults of a later version, and
+// no attack.
+func oddData(t testing.TB, v *victim) []damage {
+	data := func(s string) func(mfa.Record) mfa.Record {
+		return func(r mfa.Record) mfa.Record {
+			r.Data = []byte(s)
+			return mfa.SignRecord(v.Guard, r)
+		}
+	}
+	field := func(f func(map[string]any)) func(mfa.Record) mfa.Record {
+		return func(r mfa.Record) mfa.Record {
+			alter(t, &r, func(d *map[string]any) { f(*d) })
+			return mfa.SignRecord(v.Guard, r)
+		}
+	}
+	return []damage{
 		{"no JSON", data("{"), mfa.ReasonMalformedRecord},
 		{"JSON of another shape", data(`[1]`), mfa.ReasonMalformedRecord},
 		{"more than JSON", data(`{"v":1}{"v":1}`), mfa.ReasonMalformedRecord},
 		{"null", data(`null`), mfa.ReasonNewerRecord},
 		{"no version of the data", field(func(d map[string]any) { delete(d, "v") }), mfa.ReasonNewerRecord},
 		{"later version of the data", field(func(d map[string]any) { d["v"] = 2 }), mfa.ReasonNewerRecord},
-		{"unknown key", func(r mfa.Record) mfa.Record { return mfa.SignRecord(other.Guard, r) }, mfa.ReasonUnknownKey},
 	}
 }
 

@@ -49,7 +49,8 @@ func TestToken(t *testing.T) {
 		if raw, _ := base64.RawURLEncoding.DecodeString(text); bytes.Contains(raw, []byte(owner)) {
 			t.Errorf("the token shows its owner %q", owner)
 		}
-		if text, err := r.SealToken("session", want); err != nil || strings.TrimRight(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
+		const fits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+		if text, err := r.SealToken("session", want); err != nil || strings.Trim(text, fits) != "" {
 			t.Errorf("%q does not fit a cookie: %v", text, err)
 		}
 	}
@@ -71,13 +72,10 @@ func forgedTokens(t testing.TB, r *keyring.Ring, text string) map[string]string 
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stranger, err := base64.RawURLEncoding.DecodeString(other)
-	if err != nil {
-		t.Fatal(err)
+	raw, err1 := base64.RawURLEncoding.DecodeString(text)
+	stranger, err2 := base64.RawURLEncoding.DecodeString(other)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
 	}
 	encode := base64.RawURLEncoding.EncodeToString
 	forged := map[string]string{
@@ -166,7 +164,7 @@ func FuzzToken(f *testing.F) {
 	r := parse(f, goldenKey)
 	sealed := map[string]string{goldenSession: "session", goldenPending: "pending"}
 	kinds := []string{"session", "pending", ""}
-	for text := range sealed {
+	for _, text := range []string{goldenSession, goldenPending} {
 		for i := range kinds {
 			f.Add(i, text)
 			f.Add(i, text[:60]+"\n"+text[60:])
