@@ -27,7 +27,7 @@ func (g *Guard) Operator(actor, reason string) *Admin { return &Admin{&admin{g, 
 // her enroll at the next sign-in: for a user who lost her factors. Until then her
 // password alone leads to enrollment, so reset only whom you have recognized by
 // other means. An account that cannot be read, because its key is lost, is begun
-// anew. It returns ErrNoUser, ErrInvalid or ErrUnavailable, and tries until
+// anew; a Guard.Disable that it held is lost, User.Disabled is not. It returns ErrNoUser, ErrInvalid or ErrUnavailable, and tries until
 // ctx ends, as all operations of an Admin do.
 func (a *Admin) Reset(ctx context.Context, user string) error {
 	err := a.a.change(ctx, user, anew, func(s *state) {

@@ -60,10 +60,6 @@ func methodOf(s string) Method {
 // second reports whether m proves a second factor.
 func (m Method) second() bool { return m >= TOTP && m <= SMSCode }
 
-// backed reports whether m is a factor that backup codes stand in for: neither
-// mail nor text messages, which have a way back of their own.
-func (m Method) backed() bool { return m == TOTP }
-
 // Need is the next step of a flow and the methods that satisfy it.
 type Need struct {
 	Step      Step

@@ -54,45 +54,51 @@ func (m *moment) on(store mfa.Store) *aliceKit {
 type faultCase struct {
 	name    string
 	require mfa.Require
-	ready   func(a *aliceKit) func(ctx context.Context, g *mfa.Guard) (mfa.Outcome, error)
+	ready   func(a *aliceKit) request
 	once    bool // it proves something that is then used up
 }
 
-func faultCases() []faultCase {
-	type do = func(ctx context.Context, g *mfa.Guard) (mfa.Outcome, error)
-	off, atSignIn := mfa.RequireOff, mfa.RequireAtSignIn
-	on := func(open func(*aliceKit) *underway, do func(ctx context.Context, a *aliceKit, p *mfa.Pending) (mfa.Outcome, error)) func(*aliceKit) do {
-		return func(a *aliceKit) func(context.Context, *mfa.Guard) (mfa.Outcome, error) {
-			u := open(a)
-			return func(ctx context.Context, g *mfa.Guard) (mfa.Outcome, error) {
-				p, err := g.Pending(ctx, u.token, u.by, mfatest.Laptop())
-				if err != nil {
-					return mfa.Outcome{}, err
-				}
-				return do(ctx, a, p)
+// A request is one operation in one process.
+type request = func(ctx context.Context, g *mfa.Guard) (mfa.Outcome, error)
+
+// onFlow is an operation on a flow.
+func onFlow(open func(*aliceKit) *underway, do func(ctx context.Context, a *aliceKit, p *mfa.Pending) (mfa.Outcome, error)) func(*aliceKit) request {
+	return func(a *aliceKit) request {
+		u := open(a)
+		return func(ctx context.Context, g *mfa.Guard) (mfa.Outcome, error) {
+			p, err := g.Pending(ctx, u.token, u.by, mfatest.Laptop())
+			if err != nil {
+				return mfa.Outcome{}, err
 			}
+			return do(ctx, a, p)
 		}
 	}
+}
+
+// onSession is an operation of a session beside another.
+func onSession(user string, do func(ctx context.Context, s *mfa.Session, other string) (mfa.Outcome, error)) func(*aliceKit) request {
+	return func(a *aliceKit) request {
+		token, other := a.fresh(user).Token(), a.fresh(user).ID()
+		return func(ctx context.Context, g *mfa.Guard) (mfa.Outcome, error) {
+			s, err := g.Session(ctx, token, mfatest.Laptop())
+			if err != nil {
+				return mfa.Outcome{}, err
+			}
+			return do(ctx, s, other)
+		}
+	}
+}
+
+func faultCases() []faultCase {
+	off, atSignIn := mfa.RequireOff, mfa.RequireAtSignIn
 	proof := func(of func(*aliceKit, string) mfa.Proof) func(context.Context, *aliceKit, *mfa.Pending) (mfa.Outcome, error) {
 		return func(ctx context.Context, a *aliceKit, p *mfa.Pending) (mfa.Outcome, error) {
 			return p.Verify(ctx, of(a, "alice"))
 		}
 	}
 	backup := func(a *aliceKit, _ string) mfa.Proof { return mfa.Proof{Method: mfa.BackupCode, Code: a.codes[0]} }
-	with := func(user string, do func(ctx context.Context, s *mfa.Session, other string) (mfa.Outcome, error)) func(*aliceKit) do {
-		return func(a *aliceKit) func(context.Context, *mfa.Guard) (mfa.Outcome, error) {
-			token, other := a.fresh(user).Token(), a.fresh(user).ID()
-			return func(ctx context.Context, g *mfa.Guard) (mfa.Outcome, error) {
-				s, err := g.Session(ctx, token, mfatest.Laptop())
-				if err != nil {
-					return mfa.Outcome{}, err
-				}
-				return do(ctx, s, other)
-			}
-		}
-	}
-	signIn := func(user string) func(*aliceKit) do {
-		return func(*aliceKit) func(context.Context, *mfa.Guard) (mfa.Outcome, error) {
+	signIn := func(user string) func(*aliceKit) request {
+		return func(*aliceKit) request {
 			return func(ctx context.Context, g *mfa.Guard) (mfa.Outcome, error) {
 				return g.SignIn(ctx, mfa.SignIn{User: user, First: mfa.PasswordFirst()})
 			}
@@ -102,26 +108,26 @@ func faultCases() []faultCase {
 	return []faultCase{
 		{"SignIn to a session", off, signIn("bob"), false},
 		{"SignIn to a flow", off, signIn("alice"), false},
-		{"Verify TOTP", off, on(signingIn("alice"), proof((*aliceKit).totp)), true},
-		{"Verify BackupCode", off, on(signingIn("alice"), proof(backup)), true},
-		{"Verify and elevate", off, on(confirm, proof((*aliceKit).totp)), true},
-		{"Verify a wrong code", off, on(signingIn("alice"), proof((*aliceKit).wrong)), false},
-		{"ConfirmTOTP", atSignIn, on(showingApp("bob"), func(ctx context.Context, a *aliceKit, p *mfa.Pending) (mfa.Outcome, error) {
+		{"Verify TOTP", off, onFlow(signingIn("alice"), proof((*aliceKit).totp)), true},
+		{"Verify BackupCode", off, onFlow(signingIn("alice"), proof(backup)), true},
+		{"Verify and elevate", off, onFlow(confirm, proof((*aliceKit).totp)), true},
+		{"Verify a wrong code", off, onFlow(signingIn("alice"), proof((*aliceKit).wrong)), false},
+		{"ConfirmTOTP", atSignIn, onFlow(showingApp("bob"), func(ctx context.Context, a *aliceKit, p *mfa.Pending) (mfa.Outcome, error) {
 			return p.ConfirmTOTP(ctx, a.staged["bob"].Code(a.Clock.Now()))
 		}), true},
-		{"SaveCodes", atSignIn, on(showingCodes(signingIn("bob")), func(ctx context.Context, _ *aliceKit, p *mfa.Pending) (mfa.Outcome, error) {
+		{"SaveCodes", atSignIn, onFlow(showingCodes(signingIn("bob")), func(ctx context.Context, _ *aliceKit, p *mfa.Pending) (mfa.Outcome, error) {
 			return p.SaveCodes(ctx)
 		}), true},
-		{"NewBackupCodes", off, with("alice", func(ctx context.Context, s *mfa.Session, _ string) (mfa.Outcome, error) {
+		{"NewBackupCodes", off, onSession("alice", func(ctx context.Context, s *mfa.Session, _ string) (mfa.Outcome, error) {
 			return s.NewBackupCodes(ctx)
 		}), false},
-		{"Revoke", off, with("bob", func(ctx context.Context, s *mfa.Session, other string) (mfa.Outcome, error) {
+		{"Revoke", off, onSession("bob", func(ctx context.Context, s *mfa.Session, other string) (mfa.Outcome, error) {
 			return mfa.Outcome{}, s.Revoke(ctx, other)
 		}), false},
-		{"SignOut", off, with("bob", func(ctx context.Context, s *mfa.Session, _ string) (mfa.Outcome, error) {
+		{"SignOut", off, onSession("bob", func(ctx context.Context, s *mfa.Session, _ string) (mfa.Outcome, error) {
 			return mfa.Outcome{}, s.SignOut(ctx)
 		}), false},
-		{"Disable", off, func(*aliceKit) do {
+		{"Disable", off, func(*aliceKit) request {
 			return func(ctx context.Context, g *mfa.Guard) (mfa.Outcome, error) {
 				return mfa.Outcome{}, g.Disable(ctx, "alice")
 			}
@@ -212,7 +218,7 @@ func TestFaults(t *testing.T) {
 
 // late applies what was on its way, in two stores: at once, and after the same was
 // done once more.
-func (m *moment) late(t *testing.T, do func(context.Context, *mfa.Guard) (mfa.Outcome, error), now *aliceKit, faulty *mfatest.FaultStore, done string) {
+func (m *moment) late(t *testing.T, do request, now *aliceKit, faulty *mfatest.FaultStore, done string) {
 	t.Helper()
 	if err := faulty.Release(); err != nil {
 		t.Errorf("the late commit: %v", err)
@@ -232,7 +238,7 @@ func (m *moment) late(t *testing.T, do func(context.Context, *mfa.Guard) (mfa.Ou
 	}
 }
 
-func (m *moment) changesIn(do func(context.Context, *mfa.Guard) (mfa.Outcome, error)) []string {
+func (m *moment) changesIn(do request) []string {
 	clean := m.on(m.copy())
 	_, _ = do(m.t.Context(), clean.Guard)
 	return changedKinds(m.versions(), clean.versions())

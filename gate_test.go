@@ -161,7 +161,9 @@ type scope struct {
 	alone     bool // not of an old handle that writes the flow alone
 }
 
-func obstacles() []obstacle {
+func obstacles() []obstacle { return append(flowObstacles(), sessionObstacles()...) }
+
+func flowObstacles() []obstacle {
 	over, none := mfa.ErrNoPending, scope{}
 	host := func(do func(*mfa.Guard, *testing.T, string) error) func(*aliceKit, *underway) {
 		return func(a *aliceKit, u *underway) {
@@ -203,6 +205,12 @@ func obstacles() []obstacle {
 			a.finish(mfa.Outcome{Pending: a.resume(u)}, nil)
 		}, none},
 		{"five wrong codes", over, mfa.ReasonTooManyTries, fiveWrong, scope{guess: true}},
+	}
+}
+
+func sessionObstacles() []obstacle {
+	over := mfa.ErrNoPending
+	return []obstacle{
 		{"session of another user", over, mfa.ReasonOtherSession, func(a *aliceKit, u *underway) {
 			u.by = a.fresh(map[string]string{"alice": "bob", "bob": "alice"}[u.user]).Token()
 		}, scope{bound: true, cookie: true}},

@@ -115,8 +115,6 @@ type Limits struct {
 }
 
 const (
-	defaultSession    = 24 * time.Hour
-	defaultFresh      = 5 * time.Minute
 	pendingFor        = 10 * time.Minute    // SP 800-63B-4 section 3.1.3.2 caps short codes at this
 	suspectWindow     = 30 * 24 * time.Hour // see Limits.FailuresBeforeSuspect
 	backupWaitMax     = 60 * time.Second    // see Limits.WaitMax
@@ -129,7 +127,7 @@ const (
 func (p Policy) resolved() (Policy, error) {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, fmt.Errorf("Policy.%s is %v, want %s", field, value, want))
+		errs = append(errs, fmt.Errorf("%s is %v, want %s", "Policy."+field, value, want))
 	}
 	if r := p.Rules.Require; r < RequireOff || r > RequireAtSignIn {
 		bad("Rules.Require", int(r), "a constant")

@@ -149,7 +149,7 @@ type raceResult struct {
 func (r raceResult) won() bool { return r.err == nil }
 
 // race runs a and b in every order of their store calls, each time from m.
-func (m *moment) race(a, b func(context.Context, *mfa.Guard) (mfa.Outcome, error), check func(t *testing.T, r *replay, a, b raceResult)) {
+func (m *moment) race(a, b request, check func(t *testing.T, r *replay, a, b raceResult)) {
 	m.t.Helper()
 	n := mfatest.Schedules(m.t, func(wrap func(mfa.Store) mfa.Store) mfatest.Race {
 		r := m.play(wrap)

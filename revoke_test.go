@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -181,6 +182,29 @@ func TestSessions_RevokeOthers(t *testing.T) {
 	if _, err = a.Guard.Pending(ctx, own.Token(), s.Token(), mfa.Client{}); err != nil {
 		t.Errorf("a flow of the session itself: %v (%s)", err, mfa.ReasonOf(err))
 	}
+}
+
+// TestR13_SignOutSchedules: a request signs out while another of the same browser
+// elevates the session. When signing out succeeds the session is gone, whichever
+// token it has by then.
+func TestR13_SignOutSchedules(t *testing.T) {
+	a := newAlice(t)
+	u := steppingUp("alice", mfa.ToConfirm("test"), 6*time.Minute)(a)
+	code := a.totp("alice")
+	a.moment().race(func(ctx context.Context, g *mfa.Guard) (mfa.Outcome, error) { return verifyRequest(ctx, g, u, code) },
+		func(ctx context.Context, g *mfa.Guard) (mfa.Outcome, error) {
+			s, err := g.Session(ctx, u.by, mfatest.Laptop())
+			if err == nil {
+				err = s.SignOut(ctx)
+			}
+			return mfa.Outcome{}, err
+		}, func(t *testing.T, r *replay, a, b raceResult) {
+			if b.won() {
+				r.dead(a.out.Session, u.session.ID())
+			} else if mfa.ReasonOf(b.err) != mfa.ReasonReplaced {
+				t.Errorf("signing out: %v (%s)", b.err, mfa.ReasonOf(b.err))
+			}
+		})
 }
 
 // TestSessions_Bounds: one session or flow more than there is room for ends the

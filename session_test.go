@@ -84,10 +84,6 @@ func TestR13_R14_ElevationReplacesTheToken(t *testing.T) {
 			if err != nil || !s.Expires().Equal(u.session.Expires()) {
 				t.Errorf("the new token: %v", err)
 			}
-			was := a.versions()
-			if err := u.session.SignOut(t.Context()); err != nil || !maps.Equal(was, a.versions()) {
-				t.Errorf("signing out with the old token: %v, or it changed something", err)
-			}
 		})
 	}
 }
