@@ -7,10 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// Users is the host's user directory. It is asked at every sign-in and at every
-// step of a flow, never on an ordinary request.
+// Users is the host's user directory. It is asked at every sign-in, at every step
+// of a flow and by every operation of a Session or an Admin, never by Guard.Session
+// and Guard.Enter. Implementations are safe for concurrent use.
 type Users interface {
-	// User returns the user with this id, or an error wrapping ErrNoUser.
+	// User returns the user whose ID is id, or an error wrapping ErrNoUser.
 	User(ctx context.Context, id string) (User, error)
 }
 

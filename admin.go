@@ -27,7 +27,8 @@ func (g *Guard) Operator(actor, reason string) *Admin { return &Admin{&admin{g, 
 // her enroll at the next sign-in: for a user who lost her factors. Until then her
 // password alone leads to enrollment, so reset only whom you have recognized by
 // other means. An account that cannot be read, because its key is lost, is begun
-// anew; a Guard.Disable that it held is lost, User.Disabled is not. It returns ErrNoUser, ErrInvalid or ErrUnavailable, and tries until
+// anew; a Guard.Disable that it held is lost, User.Disabled is not. When the
+// Marker fails it returns ErrUnavailable although the change stands. It returns ErrNoUser, ErrInvalid or ErrUnavailable, and tries until
 // ctx ends, as all operations of an Admin do.
 func (a *Admin) Reset(ctx context.Context, user string) error {
 	err := a.a.change(ctx, user, anew, func(s *state) {
@@ -131,8 +132,8 @@ func (g *Guard) tell(ctx context.Context, user string, as condition, do func(*st
 // The host calls it when it disables a user: an ordinary request does not ask the
 // directory, so that without it her sessions would live on. What she holds stays.
 // Like all of the following it returns ErrInvalid or ErrUnavailable, works on
-// users whom the directory does not know, changes nothing when done again, and
-// tries until ctx ends.
+// users whom the directory does not know, and tries until ctx ends. Disable, Enable
+// and Forget change nothing when done again.
 func (g *Guard) Disable(ctx context.Context, user string) error {
 	return g.tell(ctx, user, asItIs, func(s *state) error {
 		if s.account.data.Disabled && len(s.sessions)+len(s.pendings)+len(s.unreadable) == 0 {
@@ -171,7 +172,8 @@ func (g *Guard) CredentialsChanged(ctx context.Context, user string) error {
 
 // Forget erases everything stored about a user whom the host deletes. For 30 days
 // a tombstone refuses sign-ins as this user, so that a request under way cannot
-// bring her back.
+// bring her back. When the Marker fails it returns ErrUnavailable although the
+// change stands.
 func (g *Guard) Forget(ctx context.Context, user string) error {
 	err := g.tell(ctx, user, anew, func(s *state) error {
 		s.account.data = account{Forgotten: true}

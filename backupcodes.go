@@ -177,7 +177,8 @@ func (f *flow) useBackupCode(ctx context.Context, code string, h *hasher) (Reaso
 // NewBackupCodes replaces the backup codes: the old set is void from this commit
 // on. The Outcome is a Pending at StepSaveCodes. It needs a fresh proof
 // (*StepUpError), and returns ErrForbidden when the user holds no factor that
-// they could back up.
+// they could back up. It does not ask for the password: a host that wants it
+// compares it first.
 func (s *Session) NewBackupCodes(ctx context.Context) (Outcome, error) {
 	const action = "new_backup_codes"
 	codes := &codeMaker{g: s.s().g}

@@ -52,7 +52,9 @@ func (a *attacker) until(t *testing.T, end time.Time, limit int) {
 		throttled, wait := errors.AsType[*mfa.ThrottledError](err)
 		switch why := mfa.ReasonOf(err); {
 		case why == mfa.ReasonWrongCode:
-			a.answered++
+			if a.answered++; a.answered-before > 10_000 {
+				t.Fatal("guesses are answered without end")
+			}
 		case wait:
 			a.Clock.Advance(min(throttled.RetryAfter, end.Sub(a.Clock.Now())))
 		case why == mfa.ReasonMethodNotAsked, why == mfa.ReasonNoUsableFactor:

@@ -35,7 +35,7 @@
 // # What it does not do
 //
 // A code that a user types into a phishing page can be passed on within its time
-// step: authenticator apps, backup codes and codes by mail do not stop real-time
+// step: authenticator apps and backup codes do not stop real-time
 // phishing (SP 800-63B-4 section 3.2.5). Nor does the library stop someone who
 // controls the user's device or the host.
 package mfa

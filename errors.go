@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What a caller branches on. Every error of this package wraps one of them or
+// What a caller branches on. Every error of a Guard, a Pending, a Session or an Admin wraps one of them or
 // the error of a store or a directory. Show a browser no more than the sentinel:
 // it is the same for everything that an attacker must not tell apart. ReasonOf
 // says more, for logs and for the host.
@@ -20,7 +20,8 @@ var (
 	ErrNoSession = errors.New("mfa: no session")
 	// ErrNoPending means that the token names no flow that can still go on.
 	ErrNoPending = errors.New("mfa: no pending sign-in")
-	// ErrNoUser is returned by Users when there is no such user.
+	// ErrNoUser is returned by Users when there is no such user, and then by
+	// Guard.SignIn and by an Admin.
 	ErrNoUser = errors.New("mfa: no such user")
 	// ErrRefused is the one face of every failed proof.
 	ErrRefused = errors.New("mfa: not accepted")
@@ -95,7 +96,7 @@ func (e *unavailable) Error() string {
 }
 func (e *unavailable) Unwrap() []error { return []error{ErrUnavailable, e.cause} }
 
-// ReasonOf returns why err happened, "" when err is nil or not of this package.
+// ReasonOf returns why err happened, "" when err is nil or has no reason.
 // Never show it to an unauthenticated browser.
 func ReasonOf(err error) Reason {
 	if e, ok := errors.AsType[*refusal](err); ok {
@@ -140,14 +141,14 @@ const (
 	ReasonTooManyFactors     Reason = "too_many_factors"    // at most 3 authenticators
 	ReasonTooManySessions    Reason = "too_many_sessions"   // the oldest ended to make room
 	ReasonUnknownFactor      Reason = "unknown_factor"      // no authenticator with this id
-	ReasonNoFactor           Reason = "no_factor"           // backup codes need a factor they back up
+	ReasonNoFactor           Reason = "no_factor"           // the user holds no factor
 	ReasonStaleReassertion   Reason = "stale_reassertion"   // the provider's auth_time is too old
 	ReasonInvalidArgument    Reason = "invalid_argument"    // see ErrInvalid
 	ReasonUnknownKey         Reason = "unknown_key"         // made with a key that is not in Keys
 	ReasonAlreadyCompleted   Reason = "already_completed"   // the flow reached its outcome before
 	ReasonExpired            Reason = "expired"             // over by its own clock
 	ReasonIdle               Reason = "idle"                // unused for longer than Rules.IdleFor
-	ReasonReplaced           Reason = "replaced"            // the token was replaced by an elevation
+	ReasonReplaced           Reason = "replaced"            // the token was replaced by a newer one
 	ReasonNotFound           Reason = "not_found"           // ended, or never was
 	ReasonForgedToken        Reason = "forged_token"        // no token of this guard, or of another kind
 	ReasonOtherSession       Reason = "other_session"       // the flow belongs to another session, or to one that ended
@@ -157,9 +158,9 @@ const (
 	ReasonMalformedRecord    Reason = "malformed_record"    // a record is no JSON of ours
 	ReasonNewerRecord        Reason = "newer_record"        // a record of a later version of the library
 	ReasonStoreFailed        Reason = "store_failed"        // the store returned an error; nothing was applied or it is not known
-	ReasonStoreContract      Reason = "store_contract"      // the store broke its contract
-	ReasonBusy               Reason = "busy"                // other operations on the same user came between, 8 times
-	ReasonDirectoryFailed    Reason = "directory_failed"    // Users returned an error other than ErrNoUser
+	ReasonStoreContract      Reason = "store_contract"      // the store broke its contract, or a user's records grew beyond their bounds
+	ReasonBusy               Reason = "busy"                // other operations on the same user came between 8 times, or until the context ended
+	ReasonDirectoryFailed    Reason = "directory_failed"    // Users failed or returned another user, or Marker failed
 	ReasonHashing            Reason = "hashing"             // the context ended while waiting for a password hash
 )
 

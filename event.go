@@ -42,7 +42,7 @@ const (
 	EventSignInStarted      EventName = "sign_in_started"      // first factor right, more is asked
 	EventSignInRefused      EventName = "sign_in_refused"      // first factor right, and refused all the same
 	EventSignedIn           EventName = "signed_in"            // * a session began
-	EventSignedOut          EventName = "signed_out"           // * its user ended it
+	EventSignedOut          EventName = "signed_out"           // * its user ended it, or a new sign-in in its browser did
 	EventFlowCanceled       EventName = "flow_canceled"        // a flow was given up, or ended by a sign-in in its browser
 	EventSteppedUp          EventName = "stepped_up"           // * a session was elevated
 	EventProofRefused       EventName = "proof_refused"        // a wrong, reused, malformed or throttled proof
@@ -57,7 +57,7 @@ const (
 	EventCodesSaved         EventName = "codes_saved"          // *
 	EventCodeUsed           EventName = "code_used"            // * a backup code
 	EventAskChanged         EventName = "ask_changed"          // * the "ask at sign-in" switch
-	EventSessionsEnded      EventName = "sessions_ended"       // * by revocation
+	EventSessionsEnded      EventName = "sessions_ended"       // * by revocation, by support, or to make room
 	EventFactorsReset       EventName = "factors_reset"        // * by an administrator
 	EventUserDisabled       EventName = "user_disabled"        // *
 	EventUserEnabled        EventName = "user_enabled"         // *
@@ -67,7 +67,8 @@ const (
 )
 
 // LogEvents returns a Config.OnEvent that writes each event to log as one
-// record. Refusals are warnings, everything else is information.
+// record. Refusals, locks, disabled methods and suspect passwords are warnings,
+// everything else is information.
 func LogEvents(log *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
@@ -84,7 +85,7 @@ func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("id", e.ID), slog.String("name", string(e.Name)), slog.Time("at", e.At)}
 	for _, a := range []struct{ key, value string }{
 		{"actor", e.Actor}, {"user", e.User}, {"method", e.Method.String()}, {"reason", string(e.Reason)},
-		{"session", e.Session}, {"note", e.Note}, {"user_agent", e.Client.UserAgent},
+		{"session", e.Session}, {"note", e.Note}, {"device", e.Device}, {"user_agent", e.Client.UserAgent},
 	} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.key, a.value))
@@ -119,8 +120,9 @@ type entry struct {
 	Addr    string    `json:"i,omitempty"`
 }
 
-// kept reports whether events of this name enter the history. What only an
-// attacker causes does not: a flood of it would push everything else out.
+// kept reports whether events of this name enter the history. A
+// flood of what an attacker can cause must not push everything else out; what only
+// an operator needs stays out too.
 func (n EventName) kept() bool {
 	switch n {
 	case EventSignInStarted, EventSignInRefused, EventFlowCanceled, EventProofRefused, EventUserForgotten, EventResealed:

@@ -25,15 +25,15 @@ type Config struct {
 	Keys Keys
 	// Policy is the installation's rules and figures. Zero: safe defaults.
 	Policy Policy
-	// OnEvent is called after each commit, in the calling goroutine, once for
-	// every event. It must be quick and is not called concurrently within one
-	// operation. Nil: events go nowhere but into the history.
+	// OnEvent is called once for every event, after the commit if there is one, in
+	// the calling goroutine. It must be quick and safe for concurrent use: several
+	// requests call it at once. Nil: events go nowhere but into the history.
 	OnEvent func(context.Context, Event)
 	// NotBefore refuses every session and flow that began earlier: set it to now
 	// after restoring the store from a backup, after a failover that may have lost
 	// writes, or when tokens leaked. Zero: no such limit.
 	NotBefore time.Time
-	// Now is the clock. Nil: time.Now.
+	// Now is the clock, safe for concurrent use. Nil: time.Now.
 	Now func() time.Time
 	// InsecureFastHashing makes new backup codes cost next to nothing to hash: for
 	// tests that enroll many users. Whoever reads such a store tries codes a
@@ -57,8 +57,8 @@ type Guard struct {
 	hashing   chan struct{} // a place for each password hash computed at once
 }
 
-// New checks c and returns a Guard. Its error names every field that is missing
-// or unsafe.
+// New checks c and returns a Guard. Its error wraps ErrInvalid and names every
+// field that is missing or unsafe.
 func New(c Config) (*Guard, error) {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -109,9 +109,9 @@ const (
 	maxName = 64
 )
 
-// Sweep deletes up to limit records that were over a day ago or longer, and
+// Sweep deletes up to limit records that have been over for a day or longer, and
 // returns how many. The host calls it now and then; nothing else needs it. It
-// fails when the store is no Sweeper.
+// returns ErrInvalid when the store is no Sweeper, or ErrUnavailable.
 func (g *Guard) Sweep(ctx context.Context, limit int) (int, error) {
 	sweeper, ok := g.store.(Sweeper)
 	if !ok {

@@ -11,7 +11,7 @@ import (
 type Overview struct {
 	Authenticators []Authenticator
 	CodesLeft      int
-	CodesSaved     bool // false: issued, and never confirmed as recorded
+	CodesSaved     bool // false: issued, and never confirmed as recorded; true when there are none
 	AskAtSignIn    bool
 	Methods        []MethodStatus // what could be used as a second factor, best first
 	Sessions       []SessionInfo  // newest first

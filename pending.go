@@ -209,7 +209,7 @@ func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &flow{state: s, codes: &codeMaker{g: h.g}, rec: records[0], token: h.token, by: h.session}
+	f := &flow{state: s, rec: records[0], token: h.token, by: h.session}
 	if f.rec.Version == "" {
 		return nil, refuse(ErrNoPending, ReasonNotFound)
 	}
@@ -261,7 +261,7 @@ func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
 // alive checks the flow against the clock.
 func (f *flow) alive() error {
 	switch {
-	case f.over(f.rec, f.now):
+	case f.over(f.rec):
 		return refuse(ErrNoPending, ReasonExpired)
 	case f.data.Over != "":
 		return refuse(ErrNoPending, f.data.Over)
@@ -274,7 +274,8 @@ func (f *flow) alive() error {
 // run carries out one operation of the flow. The first attempt works on what the
 // handle read when it was made; should anything have changed since, its commit
 // fails and the next attempt reads again.
-func (h *pending) run(ctx context.Context, codes *codeMaker, do func(*flow) (Outcome, error)) (Outcome, error) {
+func (h *pending) run(ctx context.Context, do func(*flow) (Outcome, error)) (Outcome, error) {
+	codes := &codeMaker{g: h.g}
 	return run(ctx, h.g, bounded, func(now time.Time) (*state, Outcome, error) {
 		f := h.loaded
 		h.loaded = nil
@@ -294,13 +295,13 @@ func (h *pending) run(ctx context.Context, codes *codeMaker, do func(*flow) (Out
 }
 
 // Verify checks one proof: an authenticator's code or a backup code. A wrong one
-// is counted before the answer. After 5 in one flow the flow is over; a method
-// waits after 5 in a row in however many flows (*ThrottledError, uncounted).
+// is counted before the answer. After Limits.TriesPerPending (5) in one flow the
+// flow is over; a method waits after Limits.TriesBeforeWait (5) in a row in however
+// many flows (*ThrottledError, uncounted).
 // ErrRefused is the face of every wrong proof.
 func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
-	codes := &codeMaker{g: p.p().g}
 	hashes := &hasher{g: p.p().g}
-	return p.p().run(ctx, codes, func(f *flow) (Outcome, error) {
+	return p.p().run(ctx, func(f *flow) (Outcome, error) {
 		v := decide(f.situation())
 		if v.step != StepVerify {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
@@ -341,9 +342,10 @@ func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 }
 
 // Reauthenticated answers a Need for Password: the host, or a provider, has just
-// proven the first factor again. A provider's auth_time must be recent.
+// proven the first factor again. It returns ErrInvalid for the zero First, and
+// ErrRefused when a provider's auth_time is missing or older than Rules.FreshFor.
 func (p *Pending) Reauthenticated(ctx context.Context, first First) (Outcome, error) {
-	return p.p().run(ctx, &codeMaker{g: p.p().g}, func(f *flow) (Outcome, error) {
+	return p.p().run(ctx, func(f *flow) (Outcome, error) {
 		d, err := first.stamped(f.now)
 		if err != nil {
 			return Outcome{}, err
@@ -361,7 +363,7 @@ func (p *Pending) Reauthenticated(ctx context.Context, first First) (Outcome, er
 
 // SaveCodes records that the user has the backup codes.
 func (p *Pending) SaveCodes(ctx context.Context) (Outcome, error) {
-	return p.p().run(ctx, &codeMaker{g: p.p().g}, func(f *flow) (Outcome, error) {
+	return p.p().run(ctx, func(f *flow) (Outcome, error) {
 		if v := decide(f.situation()); v.step != StepSaveCodes && !v.allowed() {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
 		}
@@ -378,9 +380,10 @@ func (p *Pending) SaveCodes(ctx context.Context) (Outcome, error) {
 }
 
 // Skip goes on without enrolling while Need.SkipUntil lies ahead. It also goes on
-// when Need asks for nothing any more, because something else changed meanwhile.
+// when Need asks for nothing any more, because something else changed meanwhile. It
+// returns ErrForbidden when enrollment is due.
 func (p *Pending) Skip(ctx context.Context) (Outcome, error) {
-	return p.p().run(ctx, &codeMaker{g: p.p().g}, func(f *flow) (Outcome, error) {
+	return p.p().run(ctx, func(f *flow) (Outcome, error) {
 		v := decide(f.situation())
 		if v.step != StepEnroll && !v.allowed() {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)

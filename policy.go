@@ -18,8 +18,9 @@ type Policy struct {
 type Rules struct {
 	// Require says where a second factor must be proven. Zero: nowhere.
 	Require Require
-	// From is when Require begins to bind. Until then users who hold no factor
-	// are invited to enroll and may skip. Zero: at once.
+	// From is when Require begins to bind. Until then RequireAtSignIn invites users
+	// who hold no factor to enroll, and they may skip; a door lets everybody pass.
+	// Zero: at once.
 	From time.Time
 	// SessionFor is how long a session lasts at most, whatever happens. Zero: 24
 	// hours, the most that SP 800-63B-4 section 2.2.3 recommends for AAL2 and the

@@ -12,7 +12,9 @@ import (
 //
 // A handle serves one request and is not safe for concurrent use. It is a claim:
 // each of its operations reads the session again, together with the account, and
-// returns ErrNoSession when it ended or was replaced since.
+// returns ErrNoSession when it ended or was replaced since. One that needs a fresh
+// proof returns *StepUpError without it, and ErrRefused when no factor that is held
+// can ever be used. All may return ErrUnavailable.
 type Session struct{ s func() *session } // fmt prints a func as an address
 
 func newSession(s *session) *Session { return &Session{func() *session { return s }} }
@@ -156,12 +158,16 @@ func (s *session) touch(ctx context.Context) {
 	}
 }
 
-// Enter is Session and the rules at an organization's door, in one round trip.
+// Enter is Session and the rules at an organization's door, in one round trip. All
+// organizations have the rules of Policy.Rules; org (1 to 254 bytes of UTF-8
+// without control characters) names the door.
+//
 // When the rules ask for more than the session proved it returns *StepUpError and
 // no session, and writes nothing: twenty parallel requests cost nothing. Give the
 // error's Purpose to Session.StepUp.
 //
-// It says nothing about membership: the host checks that.
+// It says nothing about membership: the host checks that. Else it returns
+// ErrNoSession, ErrInvalid (org is no id) or ErrUnavailable.
 func (g *Guard) Enter(ctx context.Context, token, org string, c Client) (*Session, error) {
 	to := ToEnter(org)
 	if !to.valid() {
@@ -298,7 +304,7 @@ func (f *flow) fresh(sensitive string) error {
 // Revoke ends sessions of this user by their public ids, and the flows they
 // opened. Ending the current one needs nothing, any other a fresh proof
 // (*StepUpError; ASVS 7.5.2). An id that names no live session of the user is
-// ignored: it has ended.
+// ignored: it has ended. It tries until ctx ends.
 func (s *Session) Revoke(ctx context.Context, ids ...string) error {
 	sensitive := ""
 	if slices.ContainsFunc(ids, func(id string) bool { return id != s.ID() }) {
@@ -311,7 +317,7 @@ func (s *Session) Revoke(ctx context.Context, ids ...string) error {
 }
 
 // RevokeOthers ends every session of this user but this one. It needs a fresh
-// proof (*StepUpError).
+// proof (*StepUpError), and tries until ctx ends.
 func (s *Session) RevokeOthers(ctx context.Context) error {
 	return s.s().change(ctx, untilEnded, "revoke_session", func(f *flow) error {
 		f.revoke(func(id string) bool { return id != s.ID() })
@@ -329,7 +335,13 @@ func (s *Session) SignOut(ctx context.Context) error {
 	if err != nil {
 		return nil
 	}
-	return s.s().g.endToken(ctx, t, s.s().client, s.s().token)
+	return s.s().g.endOne(ctx, t, s.s().client, func(st *state) {
+		// By its id: another request may have elevated it since this handle was made.
+		if slices.ContainsFunc(st.sessions, func(d stored[sessionData]) bool { return d.rec.ID == t.ID }) {
+			st.endSession(t.ID)
+			st.tell(Event{Name: EventSignedOut, Session: t.ID})
+		}
+	})
 }
 
 // revoke stages the end of the matching sessions, each with its event.

@@ -176,12 +176,11 @@ func (g *Guard) SignIn(ctx context.Context, in SignIn) (Outcome, error) {
 		if err != nil {
 			return nil, Outcome{}, err
 		}
-		if n := s.account.data.Changes; changes >= 0 && n != changes {
+		if changes >= 0 && changes != s.account.data.Changes {
 			// The password that was proven is not the password any more.
 			return nil, Outcome{}, refuse(ErrRefused, ReasonCredentialsChanged)
-		} else {
-			changes = n
 		}
+		changes = s.account.data.Changes
 		if why := s.account.data.reason(s.user); why != "" {
 			s.tell(Event{Name: EventSignInRefused, Reason: why})
 			return s, Outcome{}, refuse(ErrRefused, why)
@@ -256,14 +255,20 @@ func (g *Guard) endForeign(ctx context.Context, in SignIn) error {
 
 // endToken ends the session or flow that a token names.
 func (g *Guard) endToken(ctx context.Context, t token, c Client, text string) error {
+	return g.endOne(ctx, t, c, func(s *state) { s.endPresented([]string{text}) })
+}
+
+// endOne ends one session or flow of a user, of which end stages the end if it is
+// alive. What is over by the clock goes as well: the clock may step back.
+func (g *Guard) endOne(ctx context.Context, t token, c Client, end func(*state)) error {
 	_, err := run(ctx, g, untilEnded, func(now time.Time) (*state, struct{}, error) {
 		s := g.newState(now, c, userOf(t.Owner))
 		if err := s.list(ctx); err != nil {
 			return nil, struct{}{}, err
 		}
-		s.endPresented([]string{text})
+		end(s)
 		if slices.ContainsFunc(s.debris, func(r Record) bool { return r.ID == t.ID }) {
-			s.touched = true // over by the clock, and ended all the same should the clock step back
+			s.touched = true
 		}
 		return s, struct{}{}, nil
 	})

@@ -155,7 +155,7 @@ func (s *state) sort(r Record) error {
 		case s.g.open(r, &d.data) != nil:
 			s.unreadable = append(s.unreadable, r)
 			return nil
-		case s.over(r, s.now):
+		case s.over(r):
 			s.debris = append(s.debris, r)
 			return nil
 		}
@@ -188,7 +188,7 @@ func (s *state) setAccount(r Record) error {
 			return err
 		}
 	}
-	if s.over(r, s.now) {
+	if s.over(r) {
 		s.account.data = account{}
 	}
 	return nil
@@ -206,8 +206,8 @@ func (s *state) setHistory(r Record) error {
 	return err
 }
 
-func (s *state) over(r Record, now time.Time) bool {
-	return !r.Expires.IsZero() && !now.Before(r.Expires)
+func (s *state) over(r Record) bool {
+	return !r.Expires.IsZero() && !s.now.Before(r.Expires)
 }
 
 func (s *state) accountKey() Key { return Key{Owner: s.owner, Kind: kindAccount} }

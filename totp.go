@@ -107,7 +107,7 @@ func (a *authenticator) setup(g *Guard, u User) (Setup, error) {
 		"&digits=" + strconv.Itoa(a.Digits) + "&period=" + strconv.FormatInt(a.Period, 10)
 	key, err := otp.NewKeyFromURL(uri)
 	if err != nil || key.Secret() != secret || key.Issuer() != g.issuer || key.AccountName() != name {
-		return Setup{}, errors.New("mfa: the otpauth URI does not read back as it was written")
+		return Setup{}, &unavailable{"write the otpauth URI", ReasonMalformedRecord, errors.New("it does not read back as it was written")}
 	}
 	grouped := group(secret, 4, " ")
 	return Setup{func() string { return uri }, func() string { return grouped }}, nil
@@ -169,18 +169,19 @@ func (f *flow) full() bool {
 }
 
 // StartTOTP stages an authenticator, at StepEnroll. While one is staged the same
-// is returned, so that a reload changes nothing. The label, for a user with
-// several, is at most 64 code points and may be empty; space at its ends is
-// dropped.
+// is returned and label is ignored, so that a reload changes nothing. The label,
+// for a user with several, is at most 64 code points and may be empty; space at
+// its ends is dropped.
 //
-// It returns ErrForbidden when the user has 3 authenticators already.
+// It returns ErrNoPending, ErrRefused (the flow is at another step), ErrForbidden
+// (3 authenticators already), ErrInvalid (the label) or ErrUnavailable.
 func (p *Pending) StartTOTP(ctx context.Context, label string) (Setup, error) {
 	if label = strings.TrimSpace(label); !validLabel(label) {
 		return Setup{}, invalid("label")
 	}
 	var setup Setup
 	var made *authenticator // once: an attempt that was applied late must not have another secret
-	_, err := p.p().run(ctx, nil, func(f *flow) (Outcome, error) {
+	_, err := p.p().run(ctx, func(f *flow) (Outcome, error) {
 		if v := decide(f.situation()); v.step != StepEnroll || !slices.Contains(v.methods, TOTP) {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
 		}
@@ -206,9 +207,12 @@ func (p *Pending) StartTOTP(ctx context.Context, label string) (Setup, error) {
 
 // ConfirmTOTP binds the staged authenticator with its first code, which is then
 // used. A user's first authenticator brings backup codes: the Outcome is the flow
-// at StepSaveCodes. A wrong code is ErrRefused; after 5 in one flow it is over.
+// at StepSaveCodes. When the method was disabled, the new authenticator replaces all
+// old ones. A wrong code is ErrRefused; after Limits.TriesPerPending (5) in one
+// flow it is over. It returns ErrForbidden when the user has 3 authenticators
+// meanwhile.
 func (p *Pending) ConfirmTOTP(ctx context.Context, code string) (Outcome, error) {
-	return p.p().run(ctx, &codeMaker{g: p.p().g}, func(f *flow) (Outcome, error) {
+	return p.p().run(ctx, func(f *flow) (Outcome, error) {
 		if v := decide(f.situation()); v.step != StepEnroll || !slices.Contains(v.methods, TOTP) {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
 		}
@@ -337,7 +341,8 @@ func (s *Session) RenameTOTP(ctx context.Context, id, label string) error {
 // RemoveTOTP removes an authenticator. With the last one go the backup codes and
 // the "ask at sign-in" switch. It needs a fresh proof (*StepUpError), and returns
 // ErrForbidden when the user has no authenticator with this id, or when it is the
-// last and a rule requires one.
+// last and a rule requires one. When the Marker fails it returns ErrUnavailable
+// although the change stands.
 func (s *Session) RemoveTOTP(ctx context.Context, id string) error {
 	last := false
 	err := s.s().change(ctx, bounded, "remove_totp", func(f *flow) error {
@@ -366,7 +371,7 @@ func (s *Session) RemoveTOTP(ctx context.Context, id string) error {
 
 // SetAskAtSignIn switches whether a code is asked at each sign-in. Enrolling
 // from the settings or at sign-in turns it on, enrolling at an organization's
-// door does not. Where a rule asks it changes nothing. It needs a fresh proof
+// door does not. Where a rule asks, the switch has no effect. It needs a fresh proof
 // (*StepUpError), and returns ErrForbidden when the user holds no factor.
 func (s *Session) SetAskAtSignIn(ctx context.Context, on bool) error {
 	return s.s().change(ctx, bounded, "ask_at_sign_in", func(f *flow) error {

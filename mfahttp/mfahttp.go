@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,7 +109,7 @@ func New(c Config) (*Adapter, error) {
 		return nil, fmt.Errorf("%w: %w", mfa.ErrInvalid, errors.Join(errs...))
 	}
 	a := &Adapter{
-		guard: c.Guard, pages: c.Pages, proxies: append([]netip.Prefix(nil), c.TrustedProxies...),
+		guard: c.Guard, pages: c.Pages, proxies: slices.Clone(c.TrustedProxies),
 		secure: !c.InsecureHTTP, report: c.Error, now: c.Now,
 	}
 	if a.report == nil {

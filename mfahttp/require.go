@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/seed-1320b244/mfa"
 )
@@ -65,11 +66,13 @@ func (a *Adapter) RequirePending(next http.Handler, steps ...mfa.Step) http.Hand
 			a.Next(w, r, mfa.Outcome{}, err)
 			return
 		}
-		asked := len(steps) == 0
-		for _, s := range steps {
-			asked = asked || s == p.Need().Step
+		step := p.Need().Step
+		if step == 0 { // another browser did what was missing, or undid why it was
+			out, err := p.Skip(r.Context())
+			a.Next(w, r, out, err)
+			return
 		}
-		if !asked {
+		if len(steps) > 0 && !slices.Contains(steps, step) {
 			a.Next(w, r, mfa.Outcome{Pending: p}, nil)
 			return
 		}

@@ -170,3 +170,27 @@ func TestHandlesOutside(t *testing.T) {
 		t.Error("a handle from nowhere")
 	}
 }
+
+// A flow of which nothing is missing any more, because another browser removed the
+// factor that it asked for, goes on instead of being sent from page to page.
+func TestRequirePendingNothingMissing(t *testing.T) {
+	h := newHost(t, mfa.Rules{})
+	other := h.enrolled(t)
+	waiting := h.browser(t)
+	waiting.leads(waiting.signIn("alice"), "/verify")
+	s, err := h.Guard.Session(t.Context(), other.cookies[sessionCookie], mfa.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.Overview(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveTOTP(t.Context(), o.Authenticators[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	waiting.leads(waiting.get("/verify"), "/home")
+	if code := waiting.get("/home").StatusCode; code != http.StatusOK {
+		t.Errorf("status %d behind it", code)
+	}
+}

@@ -2,6 +2,7 @@ package mfatest
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,8 @@ type Kit struct {
 }
 
 // New returns a kit. Backup codes are hashed at next to no cost, so that enrolling
-// takes no time. Each option may change the configuration before the guard is
+// takes no time. Its clock stands in March 2026: for a store that deletes by its
+// own clock, set Clock to the present first. Each option may change the configuration before the guard is
 // made from it.
 func New(t testing.TB, options ...func(*mfa.Config)) *Kit {
 	t.Helper()
@@ -52,7 +54,7 @@ func New(t testing.TB, options ...func(*mfa.Config)) *Kit {
 	return k
 }
 
-// FailStore makes every call of the store fail with err, nil: no more.
+// FailStore makes every call of the store fail with err, until called with nil.
 func (k *Kit) FailStore(err error) { k.failing.err.Store(&err) }
 
 // failing is a store that can be made to fail.
@@ -89,8 +91,19 @@ func (f *failing) Commit(ctx context.Context, writes ...mfa.Write) error {
 	return f.Store.Commit(ctx, writes...)
 }
 
-// Laptop and Phone are clients for tests, on addresses set aside for
-// documentation (RFC 5737).
+func (f *failing) Sweep(ctx context.Context, before time.Time, limit int) (int, error) {
+	if err := f.failure(); err != nil {
+		return 0, err
+	}
+	sweeper, ok := f.Store.(mfa.Sweeper)
+	if !ok {
+		return 0, errors.New("mfatest: the store is no mfa.Sweeper")
+	}
+	return sweeper.Sweep(ctx, before, limit)
+}
+
+// Laptop returns a client for tests, on an address set aside for documentation
+// (RFC 5737).
 func Laptop() mfa.Client {
 	return mfa.Client{
 		Addr:      netip.MustParseAddr("192.0.2.1"),
@@ -98,6 +111,7 @@ func Laptop() mfa.Client {
 	}
 }
 
+// Phone returns another.
 func Phone() mfa.Client {
 	return mfa.Client{
 		Addr:      netip.MustParseAddr("198.51.100.7"),
@@ -116,7 +130,7 @@ func (k *Kit) SignIn(t testing.TB, user string) mfa.Outcome {
 }
 
 // Enroll signs user in with a password, binds an authenticator, saves the backup
-// codes and returns all three. It goes on where the rules or the user's settings
+// codes and returns the app, the session and the codes. It goes on where the rules or the user's settings
 // lead, so it works whether or not they require a factor. The clock moves by one
 // time step, so that the next code is a new one.
 func (k *Kit) Enroll(t testing.TB, user string) (*Authenticator, *mfa.Session, []string) {
@@ -170,7 +184,7 @@ func (u *Users) Remove(id string) {
 	delete(u.users, id)
 }
 
-// Fail makes the directory fail with err, nil: no more.
+// Fail makes the directory fail with err, until called with nil.
 func (u *Users) Fail(err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

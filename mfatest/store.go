@@ -1,5 +1,7 @@
-// Package mfatest helps to test what is built on package mfa: a conformance
-// suite for stores, and stores that fail or interleave on purpose.
+// Package mfatest helps to test what is built on package mfa: a guard in memory
+// with a virtual authenticator and a clock (New), checks of a host (TestWiring,
+// TestAbuse), a conformance suite for stores (TestStore), and stores that fail or
+// interleave on purpose.
 package mfatest
 
 import (

@@ -6,6 +6,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,11 +85,12 @@ func TestPage_DoubleClick(t *testing.T) {
 		t.Helper()
 		gate := make(chan struct{}) // the page stays until all clicks are done
 		s.gate.Store(&gate)
+		release := sync.OnceFunc(func() { s.gate.Store(nil); close(gate) })
+		defer release()
 		before := s.forms.Load()
 		b.do("double click", chromedp.DoubleClick(control("Continue")))
 		b.do("a late click", chromedp.Click(control("Continue")))
-		s.gate.Store(nil)
-		close(gate)
+		release()
 		b.do("waiting", chromedp.WaitReady(chromedp.CSS(to)))
 		if n := s.forms.Load() - before; n != 1 {
 			t.Errorf("the form was sent %d times", n)
