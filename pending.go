@@ -231,18 +231,8 @@ func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
 	if err := s.present(ctx); err != nil {
 		return nil, err
 	}
-	if f.data.Session != "" {
-		if len(records) < 4 || records[3].ID != f.data.Session || records[3].Version == "" {
-			return nil, refuse(ErrNoPending, ReasonOtherSession)
-		}
-		d, err := h.g.openSession(records[3], by, now)
-		if errors.Is(err, ErrNoSession) {
-			return nil, refuse(ErrNoPending, ReasonOtherSession)
-		}
-		if err != nil {
-			return nil, err
-		}
-		f.session = &stored[sessionData]{records[3], d}
+	if err := f.opener(records[3:], by); err != nil {
+		return nil, err
 	}
 	if err := s.directory(ctx); errors.Is(err, ErrNoUser) {
 		return nil, refuse(ErrNoPending, ReasonUserUnknown)
@@ -256,6 +246,23 @@ func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
 		return nil, refuse(ErrRefused, v.why)
 	}
 	return f, nil
+}
+
+// opener takes the session that opened the flow from the one that was presented
+// with it: a flow of a session is usable with that session only.
+func (f *flow) opener(presented []Record, by token) error {
+	if f.data.Session == "" {
+		return nil
+	}
+	if len(presented) == 0 || presented[0].ID != f.data.Session || presented[0].Version == "" {
+		return refuse(ErrNoPending, ReasonOtherSession)
+	}
+	d, err := f.g.openSession(presented[0], by, f.now)
+	if errors.Is(err, ErrNoSession) {
+		return refuse(ErrNoPending, ReasonOtherSession)
+	}
+	f.session = &stored[sessionData]{presented[0], d}
+	return err
 }
 
 // alive checks the flow against the clock.

@@ -139,8 +139,27 @@ func (p Policy) resolved() (Policy, error) {
 	if w := p.TOTP.Window; w < WindowOneStep || w > WindowTwoSteps {
 		bad("TOTP.Window", int(w), "a constant")
 	}
+	p.counts(bad)
+	p.durations(bad)
+	if p.TOTP.Digits == 7 {
+		bad("TOTP.Digits", 7, "6 or 8: apps know no other")
+	}
+	if d := p.TOTP.Period; d > 30*time.Second && d < 60*time.Second {
+		bad("TOTP.Period", d, "30s or 1m0s: apps know no other")
+	}
+	if d := p.Rules.IdleFor; d != 0 && (d < 2*time.Minute || d > 24*time.Hour) {
+		bad("Rules.IdleFor", d, "2m0s to 24h0m0s, or 0 for none")
+	}
+	if p.Limits.WaitMax < p.Limits.WaitMin {
+		bad("Limits.WaitMax", p.Limits.WaitMax, "at least Limits.WaitMin")
+	}
+	return p, errors.Join(errs...)
+}
+
+// counts fills in and checks the figures that are numbers.
+func (p *Policy) counts(bad func(field string, value any, want string)) {
 	l := &p.Limits
-	counts := []struct {
+	for _, f := range []struct {
 		name                 string
 		field                *int
 		zero, floor, ceiling int
@@ -152,8 +171,7 @@ func (p Policy) resolved() (Policy, error) {
 		{"Limits.FailuresBeforeSuspect", &l.FailuresBeforeSuspect, 20, 10, 50},
 		{"Limits.SessionsPerUser", &l.SessionsPerUser, 20, 1, 20},
 		{"Limits.PendingsPerUser", &l.PendingsPerUser, 16, 2, 16},
-	}
-	for _, f := range counts {
+	} {
 		if *f.field == 0 {
 			*f.field = f.zero
 		}
@@ -161,7 +179,12 @@ func (p Policy) resolved() (Policy, error) {
 			bad(f.name, *f.field, fmt.Sprintf("%d to %d", f.floor, f.ceiling))
 		}
 	}
-	durations := []struct {
+}
+
+// durations fills in and checks the figures that are times.
+func (p *Policy) durations(bad func(field string, value any, want string)) {
+	l := &p.Limits
+	for _, f := range []struct {
 		name                 string
 		field                *time.Duration
 		zero, floor, ceiling time.Duration
@@ -171,8 +194,7 @@ func (p Policy) resolved() (Policy, error) {
 		{"Rules.FreshFor", &p.Rules.FreshFor, 5 * time.Minute, time.Minute, time.Hour},
 		{"Limits.WaitMin", &l.WaitMin, 30 * time.Second, 10 * time.Second, 10 * time.Minute},
 		{"Limits.WaitMax", &l.WaitMax, time.Hour, time.Minute, 24 * time.Hour},
-	}
-	for _, f := range durations {
+	} {
 		if *f.field == 0 {
 			*f.field = f.zero
 		}
@@ -180,17 +202,4 @@ func (p Policy) resolved() (Policy, error) {
 			bad(f.name, *f.field, fmt.Sprintf("%v to %v", f.floor, f.ceiling))
 		}
 	}
-	if p.TOTP.Digits == 7 {
-		bad("TOTP.Digits", 7, "6 or 8: apps know no other")
-	}
-	if d := p.TOTP.Period; d > 30*time.Second && d < 60*time.Second {
-		bad("TOTP.Period", d, "30s or 1m0s: apps know no other")
-	}
-	if d := p.Rules.IdleFor; d != 0 && (d < 2*time.Minute || d > 24*time.Hour) {
-		bad("Rules.IdleFor", d, "2m0s to 24h0m0s, or 0 for none")
-	}
-	if l.WaitMax < l.WaitMin {
-		bad("Limits.WaitMax", l.WaitMax, "at least Limits.WaitMin")
-	}
-	return p, errors.Join(errs...)
 }
