@@ -249,6 +249,11 @@ func TestPage_KeyboardOnly(t *testing.T) {
 		t.Helper()
 		b.leads("typing", chromedp.KeyEvent(keys+kb.Enter))
 	}
+	// ready waits until a field has the focus by itself: what is typed before is lost.
+	ready := func() {
+		t.Helper()
+		b.do("waiting for the field", chromedp.Poll[chromedp.Void](`document.activeElement.tagName === "INPUT"`))
+	}
 	// to presses the tab key until what has the focus reads so.
 	to := func(words string) {
 		t.Helper()
@@ -261,6 +266,7 @@ func TestPage_KeyboardOnly(t *testing.T) {
 		b.check(fmt.Errorf("no focus"), "the tab key to %q", words)
 	}
 	b.visit("/sign-in")
+	ready()
 	press("alice" + kb.Tab + demoPassword)
 	enter("")
 	b.at("/setup")
@@ -279,8 +285,10 @@ func TestPage_KeyboardOnly(t *testing.T) {
 	s.later(6 * time.Minute)
 	to("Rename Authenticator app")
 	enter("")
-	b.at("/verify") // the field has the focus already
+	b.at("/verify")
+	ready()
 	enter(b.code())
+	ready()
 	enter("Phone")
 	b.at("/security")
 	b.sees("Phone")

@@ -140,7 +140,7 @@ func (r *Ring) Seal(plain []byte, place ...string) []byte {
 	out := make([]byte, idSize+nonce, idSize+nonce+len(plain)+overhead)
 	copy(out, k.id[:])
 	rand.Read(out[idSize:])
-	return k.seal.Seal(out, out[idSize:], plain, join(nil, place...))
+	return k.seal.Seal(out, out[idSize:], plain, join(make([]byte, 0, 128), place...))
 }
 
 // Open decrypts what Seal made. It fails with ErrUnknownKey or ErrForged.
@@ -152,7 +152,7 @@ func (r *Ring) Open(sealed []byte, place ...string) ([]byte, error) {
 	if k == nil {
 		return nil, ErrUnknownKey
 	}
-	plain, err := k.seal.Open(nil, sealed[idSize:idSize+nonce], sealed[idSize+nonce:], join(nil, place...))
+	plain, err := k.seal.Open(nil, sealed[idSize:idSize+nonce], sealed[idSize+nonce:], join(make([]byte, 0, 128), place...))
 	if err != nil {
 		return nil, ErrForged
 	}
