@@ -199,6 +199,17 @@ func (g *Guard) unmark(ctx context.Context, user string) error {
 	if err := g.marker.MarkEnrolled(ctx, user, false); err != nil {
 		return &unavailable{"tell the marker", ReasonDirectoryFailed, err}
 	}
+	s := g.newState(g.now(), Client{}, user)
+	if err := s.list(ctx); err != nil {
+		return err
+	}
+	if !s.account.data.holds() {
+		return nil
+	}
+	// She bound another one meanwhile.
+	if err := g.marker.MarkEnrolled(ctx, user, true); err != nil {
+		return &unavailable{"tell the marker", ReasonDirectoryFailed, err}
+	}
 	return nil
 }
 

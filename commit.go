@@ -182,12 +182,15 @@ func (g *Guard) seal(k Key, expires time.Time, value any) Record {
 	r := Record{Key: k, Data: data}
 	var unix int64
 	if !expires.IsZero() {
-		r.Expires = time.Unix(expires.Unix(), 0).UTC()
+		r.Expires = seconds(expires)
 		unix = r.Expires.Unix()
 	}
 	r.Version = g.ring.Version(unix, data, k.Owner, k.Kind, k.ID)
 	return r
 }
+
+// seconds is t as a store keeps it: whole Unix seconds, UTC.
+func seconds(t time.Time) time.Time { return time.Unix(t.Unix(), 0).UTC() }
 
 // open checks that this library wrote r, and as exactly this record, and decodes
 // it. A record that fails is refused, never taken for an absent one.

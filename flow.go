@@ -187,7 +187,7 @@ func (f *flow) keep(ctx context.Context) error {
 	}
 	f.room(f.g.policy.Limits.PendingsPerUser)
 	f.data.V, f.data.Created = recordVersion, f.now.Unix()
-	f.rec = Record{Key: Key{Owner: f.owner, Kind: kindPending}, Expires: f.now.Add(pendingFor)}
+	f.rec = Record{Key: Key{Owner: f.owner, Kind: kindPending}, Expires: seconds(f.now.Add(pendingFor))}
 	if err := f.newToken(); err != nil {
 		return err
 	}
@@ -253,7 +253,7 @@ func (f *flow) begin(ctx context.Context) (Outcome, error) {
 		f.tell(Event{Name: EventSessionsEnded, Reason: ReasonTooManySessions, Session: oldest})
 	}
 	f.consume(ReasonAlreadyCompleted)
-	rec := Record{Key: Key{Owner: f.owner, Kind: kindSession}, Expires: f.now.Add(f.g.policy.Rules.SessionFor)}
+	rec := Record{Key: Key{Owner: f.owner, Kind: kindSession}, Expires: seconds(f.now.Add(f.g.policy.Rules.SessionFor))}
 	out, err := f.issue(rec, sessionData{
 		Created: f.now.Unix(), First: f.data.First, Proofs: f.data.Proofs,
 		Device: f.client.device(), Addr: f.client.addr(),

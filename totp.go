@@ -275,7 +275,7 @@ func (f *flow) bind(ctx context.Context, a authenticator) error {
 // belongs to forwards. Each is computed whatever the others gave.
 func (f *flow) matchTOTP(code string) Reason {
 	// What no authenticator can be opened for is no guess: it is not counted.
-	why, found := ReasonNoUsableFactor, -1
+	why, found := ReasonNoUsableFactor, false
 	list := slices.Clone(f.account.data.TOTP)
 	for i := range list {
 		secret, err := list[i].secret(f.g, f.owner)
@@ -283,18 +283,16 @@ func (f *flow) matchTOTP(code string) Reason {
 			continue // sealed under a lost key: held, and not usable
 		}
 		switch r := f.match(&list[i], secret, code); {
-		case r == "" && found < 0:
-			found = i
+		case r == "":
+			found = true // every app that shows this code has now used it
 		case r == ReasonTOTPReused, why == ReasonNoUsableFactor, why == ReasonMalformedCode:
 			why = r
 		}
 	}
-	if found < 0 {
+	if !found {
 		return why
 	}
-	f.account.data.TOTP = slices.Clone(f.account.data.TOTP)
-	f.account.data.TOTP[found] = list[found]
-	f.touched = true
+	f.account.data.TOTP, f.touched = list, true
 	return ""
 }
 
