@@ -87,8 +87,7 @@ func TestR12_ForbiddenWhileRequired(t *testing.T) {
 // TestR12_UnknownFactor: an id of no app, or of somebody else's, removes nothing.
 func TestR12_UnknownFactor(t *testing.T) {
 	l := newLab(t)
-	bob, _, _ := l.Enroll(t, "bob")
-	_ = bob
+	l.Enroll(t, "bob")
 	s := l.enter(t, l.right())
 	for _, id := range []string{"", "x", l.account(t, "bob").TOTP[0].ID} {
 		wants(t, s.RemoveTOTP(t.Context(), id), mfa.ErrForbidden, mfa.ReasonUnknownFactor)

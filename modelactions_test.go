@@ -19,7 +19,7 @@ func (m *machine) flow(rt *rapid.T) (*person, track) {
 		m.signIn(rt, p)
 	}
 	if len(p.flows) == 0 {
-		rt.Skip("no flow")
+		rt.Skip("no flow: another action is drawn")
 	}
 	// The latest ones are the likeliest to be alive.
 	return p, p.flows[len(p.flows)-1-min(rapid.IntRange(0, 5).Draw(rt, "flow"), len(p.flows)-1)]
@@ -29,12 +29,12 @@ func (m *machine) flow(rt *rapid.T) (*person, track) {
 func (m *machine) session(rt *rapid.T) (*person, *mfa.Session) {
 	p := m.person(rt)
 	if len(p.sessions) == 0 {
-		rt.Skip("no session")
+		rt.Skip("no session: another action is drawn")
 	}
 	token := p.sessions[len(p.sessions)-1-min(rapid.IntRange(0, 3).Draw(rt, "session"), len(p.sessions)-1)]
 	s, err := m.kit.Guard.Session(m.t.Context(), token, mfatest.Laptop())
 	if err != nil {
-		rt.Skip("over")
+		rt.Skip("over: another action is drawn")
 	}
 	return p, s
 }
