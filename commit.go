@@ -206,7 +206,13 @@ func (g *Guard) open(r Record, into any) error {
 	case err != nil:
 		return bad(ReasonTampered, err)
 	}
-	if err := json.Unmarshal(r.Data, into); err != nil {
+	var err error
+	if d, ok := into.(*sessionData); ok {
+		err = d.decode(r.Data)
+	} else {
+		err = json.Unmarshal(r.Data, into)
+	}
+	if err != nil {
 		return bad(ReasonMalformedRecord, errors.New("not JSON of this library"))
 	}
 	if v, ok := into.(interface{ version() int }); !ok || v.version() != recordVersion {

@@ -7,6 +7,8 @@ type (
 	AccountData = account
 	HistoryData = history
 	SessionData = sessionData
+	FirstData   = firstData
+	ProofData   = proofData
 	PendingData = pendingData
 )
 
@@ -50,3 +52,6 @@ func TokenSecret(g *Guard, kind, text string) []byte {
 	}
 	return t.Secret[:]
 }
+
+// ParseSession is the decoder of sessions that does without encoding/json.
+func ParseSession(text string) (SessionData, bool) { return parseSession(text) }

@@ -257,11 +257,11 @@ func (f *flow) opener(presented []Record, by token) error {
 	if len(presented) == 0 || presented[0].ID != f.data.Session || presented[0].Version == "" {
 		return refuse(ErrNoPending, ReasonOtherSession)
 	}
-	d, err := f.g.openSession(presented[0], by, f.now)
+	f.session = &stored[sessionData]{rec: presented[0]}
+	err := f.g.openSession(presented[0], by, f.now, &f.session.data)
 	if errors.Is(err, ErrNoSession) {
 		return refuse(ErrNoPending, ReasonOtherSession)
 	}
-	f.session = &stored[sessionData]{presented[0], d}
 	return err
 }
 

@@ -102,29 +102,28 @@ func (g *Guard) session(ctx context.Context, token string, c Client) (*Session, 
 	if err != nil {
 		return nil, err
 	}
-	d, err := g.openSession(records[0], t, g.now())
-	if err != nil {
+	s := &session{g: g, token: token, rec: records[0], client: c.cut()}
+	if err := g.openSession(s.rec, t, g.now(), &s.data); err != nil {
 		return nil, err
 	}
-	return newSession(&session{g: g, token: token, rec: records[0], data: d, client: c.cut()}), nil
+	return newSession(s), nil
 }
 
-// openSession reads the session in r for the bearer of t.
-func (g *Guard) openSession(r Record, t token, now time.Time) (sessionData, error) {
-	var d sessionData
+// openSession reads the session in r into d, for the bearer of t.
+func (g *Guard) openSession(r Record, t token, now time.Time, d *sessionData) error {
 	if r.Version == "" {
-		return d, refuse(ErrNoSession, ReasonNotFound)
+		return refuse(ErrNoSession, ReasonNotFound)
 	}
-	if err := g.open(r, &d); err != nil {
-		return d, err
+	if err := g.open(r, d); err != nil {
+		return err
 	}
 	if !d.proves(t) {
-		return d, refuse(ErrNoSession, ReasonReplaced)
+		return refuse(ErrNoSession, ReasonReplaced)
 	}
-	if why := g.sessionOver(r, d, now); why != "" {
-		return d, refuse(ErrNoSession, why)
+	if why := g.sessionOver(r, *d, now); why != "" {
+		return refuse(ErrNoSession, why)
 	}
-	return d, nil
+	return nil
 }
 
 // sessionOver returns why a session is over by the clock, "" when it is not.

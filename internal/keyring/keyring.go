@@ -205,7 +205,12 @@ func (r *Ring) CheckVersion(version string, expires int64, data []byte, fields .
 // out because crypto/hmac takes nine allocations for each message, and every
 // request checks one.
 func (k *key) mac(head []byte, expires int64, data []byte, fields []string) []byte {
-	in := append(make([]byte, 0, 256+len(data)), k.inner[:]...)
+	var small [768]byte // enough for a session, which every request checks
+	in := small[:0]
+	if n := 512 + len(data); n > len(small) {
+		in = make([]byte, 0, n)
+	}
+	in = append(in, k.inner[:]...)
 	in = append(in, head...)
 	in = join(in, fields...)
 	in = binary.BigEndian.AppendUint64(in, uint64(expires))
