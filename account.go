@@ -37,6 +37,15 @@ type User struct {
 	// in with, usually. When it does not fit there (64 code points, no colon), ID
 	// is shown.
 	Name string
+	// Locale is for the Notifier, such as "pt-BR"; the library does not read it.
+	Locale string
+	// Email is the user's mail address, and Phone her mobile number in E.164 form
+	// ("+351912345678"); "" for none. One of another form is taken for unproven.
+	Email, Phone string
+	// EmailVerified, PhoneVerified: the host has made sure that it is hers. Codes go
+	// to such an address, or to one that the library itself has seen proven, and
+	// nowhere else.
+	EmailVerified, PhoneVerified bool
 	// Disabled users pass nowhere. Sessions they have live on until the host calls
 	// Guard.Disable.
 	Disabled bool

@@ -141,6 +141,7 @@ func policyFields() []policyField {
 	const s, m, h = int64(time.Second), int64(time.Minute), int64(time.Hour)
 	return []policyField{
 		{name: "Rules.Require", zero: int64(mfa.RequireOff), floor: 0, ceiling: int64(mfa.RequireAtSignIn)},
+		{name: "Rules.Remember", zero: 0, floor: h, ceiling: 7 * 24 * h, bad: []int64{1, m}},
 		{name: "Rules.SessionFor", zero: 24 * h, floor: 5 * m, ceiling: 24 * h},
 		{name: "Rules.IdleFor", zero: 0, floor: 2 * m, ceiling: 24 * h, bad: []int64{1, m}},
 		{name: "Rules.FreshFor", zero: 5 * m, floor: m, ceiling: h},
@@ -156,6 +157,11 @@ func policyFields() []policyField {
 		{name: "Limits.FailuresBeforeSuspect", zero: 20, floor: 10, ceiling: 50, bad: []int64{1}},
 		{name: "Limits.SessionsPerUser", zero: 20, floor: 1, ceiling: 20},
 		{name: "Limits.PendingsPerUser", zero: 16, floor: 2, ceiling: 16},
+		{name: "Limits.BrowsersPerUser", zero: 10, floor: 1, ceiling: 10},
+		{name: "Limits.SMSPerNetwork", zero: 20, floor: 1, ceiling: 1_000},
+		{name: "Limits.SMSPerPrefix", zero: 60, floor: 1, ceiling: 10_000},
+		{name: "Limits.SMSPerInstallation", zero: 1_000, floor: 1, ceiling: 1_000_000},
+		{name: "AddressCheck", zero: int64(mfa.AddressAfterReset), floor: 0, ceiling: int64(mfa.InsecureAddressNever)},
 	}
 }
 
@@ -256,8 +262,52 @@ func TestConfigDefaults(t *testing.T) {
 		}
 		figure(&named, f.name).SetInt(f.zero)
 	}
-	if again, err := mfa.ResolvePolicy(named); err != nil || again != got {
+	if again, err := mfa.ResolvePolicy(named); err != nil || !reflect.DeepEqual(again, got) {
 		t.Errorf("the defaults by name become %+v, %v, want %+v", again, err, got)
+	}
+}
+
+// TestConfigMethods checks that Rules.Methods names second factors only, each once,
+// and that codes which are sent have a Notifier.
+func TestConfigMethods(t *testing.T) {
+	type list = []mfa.Method
+	for _, c := range []struct {
+		name     string
+		methods  list
+		notifier bool
+		field    string // that New refuses, "" for none
+		want     list
+	}{
+		{"nil", nil, false, "", list{mfa.TOTP}},
+		{"TOTP", list{mfa.TOTP}, false, "", list{mfa.TOTP}},
+		{"the best first", list{mfa.EmailCode, mfa.TOTP, mfa.SMSCode}, true, "", list{mfa.TOTP, mfa.SMSCode, mfa.EmailCode}},
+		{"mail alone", list{mfa.EmailCode}, true, "", list{mfa.EmailCode}},
+		{"nothing", list{}, true, "Policy.Rules.Methods", nil},
+		{"twice", list{mfa.TOTP, mfa.TOTP}, true, "Policy.Rules.Methods", nil},
+		{"backup codes", list{mfa.TOTP, mfa.BackupCode}, true, "Policy.Rules.Methods", nil},
+		{"a password", list{mfa.Password}, true, "Policy.Rules.Methods", nil},
+		{"zero", list{0}, true, "Policy.Rules.Methods", nil},
+		{"mail without a notifier", list{mfa.TOTP, mfa.EmailCode}, false, "Config.Notifier", nil},
+		{"text messages without a notifier", list{mfa.SMSCode}, false, "Config.Notifier", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config := newConfig(t)
+			config.Policy.Rules.Methods = c.methods
+			if c.notifier {
+				config.Notifier = new(mfatest.Inbox)
+			}
+			if c.field != "" {
+				refusedConfig(t, config, c.field)
+				return
+			}
+			if _, err := mfa.New(config); err != nil {
+				t.Fatal(err)
+			}
+			got, err := mfa.ResolvePolicy(config.Policy)
+			if err != nil || !slices.Equal(got.Rules.Methods, c.want) {
+				t.Errorf("resolved to %v, %v, want %v", got.Rules.Methods, err, c.want)
+			}
+		})
 	}
 }
 
@@ -306,7 +356,7 @@ func TestConfigFieldsDocumented(t *testing.T) {
 			below := strings.TrimPrefix(path+"."+f.Name, ".")
 			if f.Type.Kind() == reflect.Struct && f.Type.PkgPath() == typ.PkgPath() && f.Type != reflect.TypeFor[mfa.Keys]() {
 				walk(f.Type, strings.TrimPrefix(below, "Policy."))
-			} else if typ != reflect.TypeFor[mfa.Config]() && f.Type.Kind() != reflect.Struct && !bounds[strings.TrimPrefix(below, "Policy.")] {
+			} else if typ != reflect.TypeFor[mfa.Config]() && f.Type.Kind() != reflect.Struct && f.Type.Kind() != reflect.Slice && !bounds[strings.TrimPrefix(below, "Policy.")] {
 				t.Errorf("%s has no bounds in policyFields", name)
 			}
 		}

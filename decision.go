@@ -12,8 +12,8 @@ type Method int
 const (
 	TOTP       Method = iota + 1 // a code from an authenticator app (RFC 6238)
 	BackupCode                   // a look-up secret (SP 800-63B-4 section 3.1.2)
-	EmailCode                    // a code sent by email; reserved: no flow asks for it yet
-	SMSCode                      // a code sent by text message; reserved likewise
+	EmailCode                    // a code sent by email
+	SMSCode                      // a code sent by text message (SP 800-63B-4 section 3.1.3)
 	Password                     // the first factor again: a password, or a sign-in at the provider
 )
 
@@ -59,6 +59,9 @@ func methodOf(s string) Method {
 
 // second reports whether m proves a second factor.
 func (m Method) second() bool { return m >= TOTP && m <= SMSCode }
+
+// sent reports whether m is a code that the Notifier delivers.
+func (m Method) sent() bool { return m == EmailCode || m == SMSCode }
 
 // Need is the next step of a flow and the methods that satisfy it. A zero Step says
 // that nothing is missing any more: Pending.Skip goes on.

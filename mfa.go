@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,17 @@ type Config struct {
 	Users Users
 	// Keys seals secrets and makes tokens. See ParseKeys and NewKey.
 	Keys Keys
+	// Notifier delivers codes and notices. Nil: no codes by mail or text message,
+	// and nobody is told of changes to her account.
+	Notifier Notifier
+	// Locator says where an address is, for session lists and notices. Nil: places
+	// are unknown.
+	Locator Locator
+	// BeforeSMS is asked before each text message, for the host's own assessment of
+	// the risk, such as a recent change of the SIM (SP 800-63B-4 section 3.1.3.3). An
+	// error of its refuses the message, as ErrForbidden. It must be quick and safe
+	// for concurrent use. Nil: none is refused.
+	BeforeSMS func(context.Context, Message) error
 	// Policy is the installation's rules and figures. Zero: safe defaults.
 	Policy Policy
 	// OnEvent is called once for every event, after the commit if there is one, in
@@ -52,7 +64,11 @@ type Guard struct {
 	onEvent   func(context.Context, Event)
 	notBefore time.Time
 	now       func() time.Time
-	marker    Marker // nil when Users is none
+	notifier  Notifier
+	locator   Locator
+	beforeSMS func(context.Context, Message) error
+	marker    Marker    // nil when Users is none
+	addresses Addresses // likewise
 	hashCost  phc.Cost
 	hashing   chan struct{} // a place for each password hash computed at once
 }
@@ -81,6 +97,9 @@ func New(c Config) (*Guard, error) {
 	if err != nil {
 		errs = append(errs, err)
 	}
+	if c.Notifier == nil && slices.ContainsFunc(policy.Rules.Methods, Method.sent) {
+		bad("Config.Notifier is missing: Policy.Rules.Methods names a code that is sent")
+	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, errors.Join(errs...))
 	}
@@ -89,7 +108,9 @@ func New(c Config) (*Guard, error) {
 		onEvent: c.OnEvent, notBefore: c.NotBefore, now: c.Now, hashCost: phc.Standard(),
 		hashing: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
+	g.notifier, g.locator, g.beforeSMS = c.Notifier, c.Locator, c.BeforeSMS
 	g.marker, _ = c.Users.(Marker)
+	g.addresses, _ = c.Users.(Addresses)
 	if g.now == nil {
 		g.now = time.Now
 	}

@@ -3,6 +3,7 @@ package mfa
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -12,7 +13,20 @@ type Policy struct {
 	Rules  Rules      // for every user; zero: MFA is the user's choice
 	TOTP   TOTPPolicy // of authenticators bound from now on; zero: what every app understands
 	Limits Limits     // against guessing and growth; zero: the figures named there
+	// AddressCheck says when a user without a factor shows that she can read mail or
+	// texts at a proven address before she binds the first. Zero: after a reset.
+	AddressCheck AddressCheck
 }
+
+// AddressCheck says when binding the first factor takes a code sent to a proven
+// address besides. A user without such an address is not asked.
+type AddressCheck int
+
+const (
+	AddressAfterReset    AddressCheck = iota // when an administrator has reset the factors
+	AddressAlways                            // at every first enrollment too
+	InsecureAddressNever                     // never: after a reset the password alone binds a factor, whoever has it
+)
 
 // Rules is what is asked of users. The zero Rules asks for nothing.
 type Rules struct {
@@ -22,6 +36,15 @@ type Rules struct {
 	// who hold no factor to enroll, and they may skip; a door lets everybody pass.
 	// Zero: at once.
 	From time.Time
+	// Methods are the second factors that users may turn on and that satisfy
+	// Require: TOTP, SMSCode, EmailCode. Nil: TOTP. A user who holds only others
+	// verifies with one of them once more and then enrolls an allowed one. Text
+	// messages are a restricted authenticator (SP 800-63B-4 section 3.1.3.3), and
+	// mail is no authenticator at all by its section 3.1.3.1: allow TOTP besides.
+	Methods []Method
+	// Remember is for how long a user may have her browser remembered, so that
+	// sign-in asks for no second factor there. Zero: not at all. 1 hour to 7 days.
+	Remember time.Duration
 	// SessionFor is how long a session lasts at most, whatever happens. Zero: 24
 	// hours, the most that SP 800-63B-4 section 2.2.3 recommends for AAL2 and the
 	// most allowed here. At least 5 minutes.
@@ -110,9 +133,15 @@ type Limits struct {
 	// 30 days and whatever succeeded between, mean that somebody else knows the
 	// password: it must be changed at the next full sign-in. Default 20; 10 to 50.
 	FailuresBeforeSuspect int
-	// SessionsPerUser, PendingsPerUser: one more ends the oldest. Default 20 and
-	// 16; 1 to 20 and 2 to 16.
-	SessionsPerUser, PendingsPerUser int
+	// SessionsPerUser, PendingsPerUser, BrowsersPerUser: one more ends the oldest.
+	// Default 20, 16 and 10; 1 to 20, 2 to 16 and 1 to 10.
+	SessionsPerUser, PendingsPerUser, BrowsersPerUser int
+	// SMSPerNetwork, SMSPerPrefix and SMSPerInstallation bound the text messages of
+	// an hour that one network asks for (an IPv4 address, or an IPv6 /56), that go
+	// to numbers with the same first 7 digits, and that are sent in all: whoever
+	// earns from calls to numbers of his own must not send thousands. Default 20, 60
+	// and 1000; 1 to 1,000, 10,000 and 1,000,000.
+	SMSPerNetwork, SMSPerPrefix, SMSPerInstallation int
 }
 
 const (
@@ -132,6 +161,16 @@ func (p Policy) resolved() (Policy, error) {
 	}
 	if r := p.Rules.Require; r < RequireOff || r > RequireAtSignIn {
 		bad("Rules.Require", int(r), "a constant")
+	}
+	if c := p.AddressCheck; c < AddressAfterReset || c > InsecureAddressNever {
+		bad("AddressCheck", int(c), "a constant")
+	}
+	var ok bool
+	if p.Rules.Methods, ok = ranked(p.Rules.Methods); !ok {
+		bad("Rules.Methods", p.Rules.Methods, "TOTP, SMSCode and EmailCode, each once, or nil")
+	}
+	if d := p.Rules.Remember; d != 0 && (d < time.Hour || d > 7*24*time.Hour) {
+		bad("Rules.Remember", d, "1h0m0s to 168h0m0s, or 0 for never")
 	}
 	if a := p.TOTP.Algorithm; a < SHA1 || a > SHA512 {
 		bad("TOTP.Algorithm", int(a), "a constant")
@@ -156,6 +195,24 @@ func (p Policy) resolved() (Policy, error) {
 	return p, errors.Join(errs...)
 }
 
+// ranked returns methods with the best first, TOTP for nil, and whether each is
+// one that a user can hold, named once.
+func ranked(methods []Method) ([]Method, bool) {
+	if methods == nil {
+		return []Method{TOTP}, true
+	}
+	var best []Method
+	for _, m := range []Method{TOTP, SMSCode, EmailCode} {
+		if slices.Contains(methods, m) {
+			best = append(best, m)
+		}
+	}
+	if len(best) == 0 || len(best) != len(methods) {
+		return methods, false
+	}
+	return best, true
+}
+
 // counts fills in and checks the figures that are numbers.
 func (p *Policy) counts(bad func(field string, value any, want string)) {
 	l := &p.Limits
@@ -171,6 +228,10 @@ func (p *Policy) counts(bad func(field string, value any, want string)) {
 		{"Limits.FailuresBeforeSuspect", &l.FailuresBeforeSuspect, 20, 10, 50},
 		{"Limits.SessionsPerUser", &l.SessionsPerUser, 20, 1, 20},
 		{"Limits.PendingsPerUser", &l.PendingsPerUser, 16, 2, 16},
+		{"Limits.BrowsersPerUser", &l.BrowsersPerUser, 10, 1, 10},
+		{"Limits.SMSPerNetwork", &l.SMSPerNetwork, 20, 1, 1_000},
+		{"Limits.SMSPerPrefix", &l.SMSPerPrefix, 60, 1, 10_000},
+		{"Limits.SMSPerInstallation", &l.SMSPerInstallation, 1_000, 1, 1_000_000},
 	} {
 		if *f.field == 0 {
 			*f.field = f.zero

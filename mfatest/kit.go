@@ -19,6 +19,7 @@ type Kit struct {
 	Users  *Users
 	Clock  *Clock
 	Events *Events
+	Inbox  *Inbox     // every mail and text message
 	Config mfa.Config // what Guard was made from
 
 	failing *failing
@@ -34,13 +35,14 @@ func New(t testing.TB, options ...func(*mfa.Config)) *Kit {
 		Users:  &Users{},
 		Clock:  NewClock(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)),
 		Events: &Events{},
+		Inbox:  &Inbox{},
 	}
 	keys, err := mfa.ParseKeys(mfa.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.Config = mfa.Config{
-		Issuer: "Example", Store: new(mfa.MemoryStore), Users: k.Users, Keys: keys,
+		Issuer: "Example", Store: new(mfa.MemoryStore), Users: k.Users, Keys: keys, Notifier: k.Inbox,
 		OnEvent: k.Events.Record, Now: k.Clock.Now, InsecureFastHashing: true,
 	}
 	for _, o := range options {
