@@ -1,7 +1,11 @@
 // Package device names the browser and the system in a User-Agent header.
 package device
 
-import "github.com/mileusna/useragent"
+import (
+	"strings"
+
+	"github.com/mileusna/useragent"
+)
 
 // maxHeader is how many bytes of a header are looked at. Browsers send 70 to
 // 300; parsing takes time in proportion.
@@ -10,21 +14,28 @@ const maxHeader = 512
 // Label returns a short name of the client that sent userAgent, for people to
 // tell their devices apart: "Firefox on Windows", "Safari on iPhone". What it
 // does not know is "Unknown browser", "Unknown browser on Windows" or "Firefox
-// on unknown system", and "Bot" is a client that says it is a robot.
+// on unknown system". A program is named without a system: "curl", "Go program";
+// so is a client that says it is a robot: "Googlebot", or "Bot" when it is none
+// of the list.
 //
-// The label is put together from names in this package only. No byte of the
-// header, which a stranger writes, reaches a page, a mail or a log through it.
+// The label is put together from names in this package only: printable ASCII, at
+// most 40 bytes. No byte of the header, which a stranger writes, reaches a page,
+// a mail or a log through it.
 //
 // It proves nothing: any client can send any header, browsers send the wrong one
 // on purpose (Brave says Chrome, an iPad may say Macintosh), a robot need not
 // say so, and small browsers built on Chromium mostly read as Chrome. It is
 // never a reason to trust a request.
 func Label(userAgent string) string {
-	ua := useragent.Parse(userAgent[:min(len(userAgent), maxHeader)])
-	if ua.Bot || ua.Name == useragent.Bingbot {
-		return "Bot"
+	header := userAgent[:min(len(userAgent), maxHeader)]
+	if name := program(header); name != "" {
+		return name
 	}
-	browser, system := browser(ua.Name), system(ua.OS, ua.Device)
+	ua := useragent.Parse(header)
+	if robot(header, ua) {
+		return robotName(header)
+	}
+	browser, system := browser(header, ua.Name), system(header, ua)
 	switch {
 	case browser == "" && system == "":
 		return "Unknown browser"
@@ -38,7 +49,16 @@ func Label(userAgent string) string {
 
 // browser returns our name for a browser of the parser, "" for one that is not
 // on the list.
-func browser(name string) string {
+func browser(header, name string) string {
+	// The parser takes some for Chrome or Safari, depending on the system.
+	switch {
+	case strings.Contains(header, "Ddg/"), strings.Contains(header, "DuckDuckGo/"):
+		return "DuckDuckGo"
+	case strings.Contains(header, "GSA/"):
+		return "Google app"
+	case strings.Contains(header, "Silk/"):
+		return "Silk"
+	}
 	switch name {
 	case useragent.Chrome:
 		return "Chrome"
@@ -58,34 +78,59 @@ func browser(name string) string {
 		return "Vivaldi"
 	case useragent.InternetExplorer:
 		return "Internet Explorer"
+	case "Brave":
+		return "Brave"
 	case "YaBrowser":
 		return "Yandex Browser"
 	case "Huawei Browser":
 		return "Huawei Browser"
 	case "Miui Browser":
 		return "Mi Browser"
+	case "UCBrowser":
+		return "UC Browser"
+	case "Whale":
+		return "Whale"
 	case useragent.FacebookApp:
 		return "Facebook app"
 	case useragent.InstagramApp:
 		return "Instagram app"
+	case useragent.TiktokApp:
+		return "TikTok app"
 	}
 	return ""
 }
 
-// system returns our name for a system of the parser, "" for one that is not on
-// the list. Of devices only those of Apple have a name.
-func system(os, device string) string {
-	switch os {
+// system returns our name for a system, "" for one that is not on the list. What
+// is no computer and no phone comes first: its header names the system of one
+// too.
+func system(header string, ua useragent.UserAgent) string {
+	switch {
+	case strings.Contains(header, "PlayStation"):
+		return "PlayStation"
+	case strings.Contains(header, "Xbox"):
+		return "Xbox"
+	case strings.Contains(header, "Nintendo"):
+		return "Nintendo"
+	case strings.Contains(header, "SMART-TV"), strings.Contains(header, "SmartTV"), strings.Contains(header, "BRAVIA"):
+		return "television"
+	case strings.Contains(header, "FreeBSD"): // the parser knows it only without an architecture
+		return "FreeBSD"
+	}
+	switch ua.OS {
 	case useragent.Windows:
 		return "Windows"
 	case useragent.MacOS:
 		return "macOS"
 	case useragent.IOS:
-		if device == "iPad" {
+		if ua.Device == "iPad" {
 			return "iPad"
 		}
 		return "iPhone"
 	case useragent.Android:
+		// Chrome and what is built on it say "Mobile" on a phone and nothing on a tablet; others say "Tablet".
+		if ua.Tablet || strings.Contains(header, "Chrome/") && !strings.Contains(header, "Mobile") {
+			return "Android tablet"
+		}
 		return "Android"
 	case useragent.Linux:
 		return "Linux"
