@@ -3,7 +3,6 @@ package mfa
 import (
 	"context"
 	"slices"
-	"time"
 	"unicode/utf8"
 )
 
@@ -56,6 +55,7 @@ const (
 	kindHistory = "history"
 	kindSession = "session"
 	kindPending = "pending"
+	kindBrowser = "browser"
 
 	recordVersion = 1        // of the JSON; additive, so that version 1 is readable for ever
 	maxRecord     = 16 << 10 // of an account
@@ -66,19 +66,21 @@ const (
 // session or a flow writes it too, on condition that nobody else did since it
 // was read.
 type account struct {
-	V           int              `json:"v"`
-	TOTP        []authenticator  `json:"totp,omitempty"`
-	Codes       []backupCode     `json:"codes,omitempty"`
-	CodeSet     string           `json:"codeset,omitempty"` // which set Codes belong to
-	Unsaved     bool             `json:"unsaved,omitempty"` // the set was never confirmed as recorded
-	Ask         bool             `json:"ask,omitempty"`     // ask at sign-in
-	MustEnroll  bool             `json:"mustenroll,omitempty"`
-	Tries       map[string]tries `json:"tries,omitempty"`    // by Method.String
-	Failures    []int64          `json:"failures,omitempty"` // failed second factors after a right password, 30 days
-	Compromised bool             `json:"compromised,omitempty"`
-	Changes     int              `json:"changes,omitempty"` // how often the credentials changed
-	Disabled    bool             `json:"disabled,omitempty"`
-	Forgotten   bool             `json:"forgotten,omitempty"` // a tombstone: the record expires
+	V           int                `json:"v"`
+	TOTP        []authenticator    `json:"totp,omitempty"`
+	Codes       []backupCode       `json:"codes,omitempty"`
+	CodeSet     string             `json:"codeset,omitempty"`   // which set Codes belong to
+	Unsaved     bool               `json:"unsaved,omitempty"`   // the set was never confirmed as recorded
+	Addresses   map[string]address `json:"addresses,omitempty"` // by Method.String
+	Ask         bool               `json:"ask,omitempty"`       // ask at sign-in
+	MustEnroll  bool               `json:"mustenroll,omitempty"`
+	Tries       map[string]tries   `json:"tries,omitempty"`    // by Method.String
+	Failures    []int64            `json:"failures,omitempty"` // failed second factors after a right password, 30 days
+	Compromised bool               `json:"compromised,omitempty"`
+	Warned      int64              `json:"warned,omitempty"`  // when the user was last told of failed second factors
+	Changes     int                `json:"changes,omitempty"` // how often the credentials changed
+	Disabled    bool               `json:"disabled,omitempty"`
+	Forgotten   bool               `json:"forgotten,omitempty"` // a tombstone: the record expires
 }
 
 func (a *account) version() int { return a.V }
@@ -96,31 +98,55 @@ func (a *account) reason(u User) Reason {
 }
 
 // holds reports whether the user holds a factor that backup codes stand in for.
-func (a *account) holds() bool { return len(a.TOTP) > 0 }
+func (a *account) holds() bool { return a.has(TOTP) || a.has(SMSCode) || a.has(EmailCode) }
+
+// has reports whether m is a factor of the user.
+func (a *account) has(m Method) bool {
+	return m == TOTP && len(a.TOTP) > 0 || a.Addresses[m.String()].Held
+}
 
 // held returns what the user can be asked for, best first, and what may be used
 // now.
-func (a *account) held(g *Guard, now time.Time) []holding {
+func (s *state) held() []holding {
+	a := &s.account.data
 	var held []holding
-	add := func(m Method, sealed bool) {
-		t := a.Tries[m.String()]
-		h := holding{m, usable}
-		switch {
-		case sealed || t.disabled(g.policy.Limits, m):
-			h.state = unusable
-		case t.left(g.policy.Limits, m, now) > 0:
-			h.state = waiting
-		}
-		held = append(held, h)
+	add := func(m Method, lost, spare bool) { held = append(held, holding{m, s.usability(m, lost), spare}) }
+	if a.has(TOTP) {
+		add(TOTP, !slices.ContainsFunc(a.TOTP, func(t authenticator) bool { return s.g.ring.Knows(t.Sealed) }), false)
 	}
-	if a.holds() {
-		lost := !slices.ContainsFunc(a.TOTP, func(t authenticator) bool { return g.ring.Knows(t.Sealed) })
-		add(TOTP, lost)
+	for _, w := range s.switches() {
+		if w.On {
+			add(w.Method, w.Why != "", !w.Held)
+		}
 	}
 	if len(a.Codes) > 0 {
-		add(BackupCode, false)
+		add(BackupCode, false, false)
 	}
 	return held
+}
+
+// usability returns what the wrong proofs so far leave of m.
+func (s *state) usability(m Method, lost bool) usability {
+	t := s.account.data.Tries[m.String()]
+	switch {
+	case lost || t.disabled(s.g.policy.Limits, m):
+		return unusable
+	case t.left(s.g.policy.Limits, m, s.now) > 0:
+		return waiting
+	}
+	return usable
+}
+
+// reachable returns the methods by which a code could be sent to an address that
+// is known to be the user's, whether or not she uses them as a factor.
+func (s *state) reachable() []holding {
+	var by []holding
+	for _, m := range []Method{EmailCode, SMSCode} {
+		if _, why := s.reach(m); why == "" {
+			by = append(by, holding{method: m, state: s.usability(m, false)})
+		}
+	}
+	return by
 }
 
 // setTries replaces the count of m.

@@ -35,6 +35,7 @@ func (a *Admin) Reset(ctx context.Context, user string) error {
 		d := &s.account.data
 		*d = account{
 			MustEnroll: true, Failures: d.Failures, Compromised: d.Compromised, Changes: d.Changes, Disabled: d.Disabled,
+			Addresses: s.keptAddresses(),
 		}
 		s.endAll()
 		s.tell(Event{Name: EventFactorsReset})
@@ -49,7 +50,7 @@ func (a *Admin) Reset(ctx context.Context, user string) error {
 // wrong proof waits longer than the last; a method that is disabled stays so.
 func (a *Admin) Unlock(ctx context.Context, user string) error {
 	return a.a.change(ctx, user, asItIs, func(s *state) {
-		for _, m := range []Method{TOTP, BackupCode} {
+		for _, m := range []Method{TOTP, BackupCode, SMSCode, EmailCode} {
 			t := s.account.data.Tries[m.String()]
 			if t.left(s.g.policy.Limits, m, s.now) > 0 && !t.disabled(s.g.policy.Limits, m) {
 				t.Last = 0
@@ -162,6 +163,9 @@ func (g *Guard) Enable(ctx context.Context, user string) error {
 // What the old password was suspected of is forgotten with it.
 func (g *Guard) CredentialsChanged(ctx context.Context, user string) error {
 	return g.tell(ctx, user, asItIs, func(s *state) error {
+		if g.notifier != nil {
+			_ = s.directory(ctx) // without it the pinned address is told
+		}
 		s.account.data.Failures, s.account.data.Compromised = nil, false
 		s.account.data.Changes++
 		s.endAll()
@@ -233,7 +237,16 @@ func (g *Guard) Reseal(ctx context.Context, user string) error {
 		if s.history.rec.Version != "" {
 			s.put(s.history.rec, time.Time{}, s.history.data)
 		}
+		for _, m := range []Method{EmailCode, SMSCode} {
+			if a, ok := s.account.data.Addresses[m.String()]; ok {
+				a.Sealed, a.New = s.reseal(m, a.Sealed), s.reseal(m, a.New)
+				s.setAddress(m, a)
+			}
+		}
 		for _, d := range s.sessions {
+			s.put(d.rec, d.rec.Expires, d.data)
+		}
+		for _, d := range s.browsers {
 			s.put(d.rec, d.rec.Expires, d.data)
 		}
 		s.tell(Event{Name: EventResealed})

@@ -55,9 +55,9 @@ func run[T any](ctx context.Context, g *Guard, p persistence, try attempt[T]) (T
 				return zero, err
 			}
 		}
-		now := issue[T]{writes, nil, answer, refusal}
+		now := issue[T]{writes: writes, answer: answer, refusal: refusal}
 		if s != nil && answers(refusal) {
-			now.events = s.events
+			now.events, now.notices = s.events, s.notices
 		}
 		if len(writes) == 0 {
 			// An earlier attempt may have been applied after all, and be the reason
@@ -113,20 +113,28 @@ func pause(ctx context.Context, n int) error {
 type issue[T any] struct {
 	writes  []Write
 	events  []Event
+	notices []Message
 	answer  T
 	refusal error
 }
 
-// told reports the events and gives the answer.
+// told reports the events, sends the notices and gives the answer.
 func (i *issue[T]) told(ctx context.Context, g *Guard) (T, error) {
-	if g.onEvent != nil && len(i.events) > 0 {
-		id := keyring.NewToken("", "").ID
-		for _, e := range i.events {
-			e.ID = id
-			g.onEvent(context.WithoutCancel(ctx), e)
-		}
-	}
+	g.report(ctx, i.events...)
+	g.notify(ctx, i.notices)
 	return i.answer, i.refusal
+}
+
+// report gives the events of one operation to the host.
+func (g *Guard) report(ctx context.Context, events ...Event) {
+	if g.onEvent == nil || len(events) == 0 {
+		return
+	}
+	id := keyring.NewToken("", "").ID
+	for _, e := range events {
+		e.ID = id
+		g.onEvent(context.WithoutCancel(ctx), e)
+	}
 }
 
 func (g *Guard) commit(ctx context.Context, writes []Write) error {

@@ -117,6 +117,12 @@ type situation struct {
 	byPassword bool // how the first factor was proven, and when
 	firstAt    time.Time
 	proofs     []Proven // second factors proven in this flow or session
+	remembered Proven   // what the browser proved when it was remembered; zero: it is not
+
+	strong    bool      // a code that was mailed is not enough, if anything else is held
+	confirm   bool      // a first factor takes a code sent to a proven address besides
+	reachable []holding // by what such a code could be sent
+	confirmed bool      // it was typed in this flow
 
 	skipped  bool // the user put enrollment off
 	enrolled bool // this flow bound what it was opened to bind
@@ -144,6 +150,7 @@ type rule struct {
 type holding struct {
 	method Method
 	state  usability
+	spare  bool // usable beside a factor, and none itself: its code was never accepted
 }
 
 type usability int
@@ -210,13 +217,17 @@ func (s situation) gate() verdict {
 		if !due {
 			satisfying = s.held // no rule asks: whatever is held will do
 		}
-		if !s.proven(satisfying, time.Time{}) {
+		switch {
+		case s.proven(satisfying, time.Time{}):
+			why = ReasonProven
+		case asked != ReasonCompromised && holds(satisfying, s.remembered.Method):
+			why = ReasonRemembered
+		default:
 			return verify(satisfying, asked)
 		}
-		why = ReasonProven
 	}
 	if s.place == toSignIn && s.mustEnroll && len(held) == 0 {
-		return verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonReset}
+		return s.enroll(verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonReset})
 	}
 	// A rule that is not due yet invites to enroll: but nobody who holds a factor
 	// without having proven it, because a password alone must not add another.
@@ -230,11 +241,11 @@ func (s situation) gate() verdict {
 			v.why = ReasonNotAllowed
 		}
 		if due {
-			return v
+			return s.enroll(v)
 		}
 		if !s.skipped {
 			v.until = s.rule.from
-			return v
+			return s.enroll(v)
 		}
 		why = ReasonSkipped
 	}
@@ -262,17 +273,33 @@ func (s situation) sensitive() verdict {
 		return v
 	}
 	if s.place == toEnroll && !s.enrolled {
-		return verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonRequested}
+		return s.enroll(verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonRequested})
 	}
 	return verdict{why: ReasonProven}
+}
+
+// enroll returns v, which asks for a factor, or what comes before the first: a code
+// sent to an address that is known to be the user's. Whoever has nothing but the
+// password does not get it.
+func (s situation) enroll(v verdict) verdict {
+	if !s.confirm || s.confirmed || len(s.reachable) == 0 || len(factors(s.held)) > 0 {
+		return v
+	}
+	first := verify(s.reachable, ReasonConfirmAddress)
+	first.until = v.until
+	return first
 }
 
 // freshly asks for a fresh proof: of a second factor when one is held (a password
 // alone is not enough then), else of the first.
 func (s situation) freshly() verdict {
-	switch held := len(factors(s.held)) > 0; {
-	case held && !s.proven(s.held, s.since):
-		return verify(s.held, ReasonStale)
+	by := s.held
+	if strong := slices.DeleteFunc(slices.Clone(by), func(h holding) bool { return h.method == EmailCode }); s.strong && len(factors(strong)) > 0 {
+		by = strong
+	}
+	switch held := len(factors(by)) > 0; {
+	case held && !s.proven(by, s.since):
+		return verify(by, ReasonStale)
 	case !held && !s.recent(s.firstAt, s.since):
 		return verdict{step: StepVerify, methods: []Method{Password}, why: ReasonStale}
 	}
@@ -314,10 +341,7 @@ func (s situation) satisfying() []holding {
 func (s situation) proven(by []holding, since time.Time) bool {
 	for _, p := range s.proofs {
 		// A backup code proves the second factor even after it was the last one.
-		ok := p.Method == BackupCode && len(factors(by)) > 0
-		for _, h := range by {
-			ok = ok || h.method == p.Method
-		}
+		ok := p.Method == BackupCode && len(factors(by)) > 0 || holds(by, p.Method)
 		if ok && (since.IsZero() || s.recent(p.At, since)) {
 			return true
 		}
@@ -332,7 +356,12 @@ func (s situation) recent(at, since time.Time) bool {
 }
 
 // factors returns the holdings that make a user hold a factor: all but backup
-// codes, which only stand in for one.
+// codes, which only stand in for one, and what is spare.
 func factors(held []holding) []holding {
-	return slices.DeleteFunc(slices.Clone(held), func(h holding) bool { return h.method == BackupCode })
+	return slices.DeleteFunc(slices.Clone(held), func(h holding) bool { return h.method == BackupCode || h.spare })
+}
+
+// holds reports whether m is among held.
+func holds(held []holding, m Method) bool {
+	return slices.ContainsFunc(held, func(h holding) bool { return h.method == m })
 }

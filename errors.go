@@ -31,6 +31,9 @@ var (
 	ErrStepUp = errors.New("mfa: a fresh proof is needed")
 	// ErrForbidden means that a rule or a limit does not allow the operation.
 	ErrForbidden = errors.New("mfa: not allowed")
+	// ErrUndelivered means that the Notifier did not take a code. It may arrive all
+	// the same; the user may wait, or use another method at once.
+	ErrUndelivered = errors.New("mfa: code not delivered")
 	// ErrUnavailable means that the store or the directory failed, or that a
 	// record cannot be trusted. Nothing was granted. Whether an answer was right
 	// it does not say.
@@ -60,14 +63,22 @@ type StepUpError struct {
 func (e *StepUpError) Error() string { return ErrStepUp.Error() }
 func (e *StepUpError) Unwrap() error { return ErrStepUp }
 
-// refusal is a sentinel with its reason.
+// refusal is a sentinel with its reason, and with its cause when the host's own
+// code is that.
 type refusal struct {
 	face   error
 	reason Reason
+	cause  error
 }
 
-func (e *refusal) Error() string { return e.face.Error() }
-func (e *refusal) Unwrap() error { return e.face }
+func (e *refusal) Error() string {
+	if e.cause != nil {
+		return fmt.Sprintf("%v: %v", e.face, e.cause)
+	}
+	return e.face.Error()
+}
+
+func (e *refusal) Unwrap() []error { return []error{e.face, e.cause} }
 
 // answers reports whether err is the answer of an operation that ran to its end,
 // so that what it counted is committed. Any other error discards it.
@@ -81,7 +92,7 @@ func answers(err error) bool {
 
 func invalid(what string) error { return fmt.Errorf("%w: %s", ErrInvalid, what) }
 
-func refuse(face error, why Reason) error { return &refusal{face, why} }
+func refuse(face error, why Reason) error { return &refusal{face: face, reason: why} }
 
 // unavailable is a failure of something the library depends on. It wraps both
 // ErrUnavailable and the cause, which a host logs and a browser never sees.
@@ -162,26 +173,38 @@ const (
 	ReasonBusy               Reason = "busy"                // other operations on the same user came between 8 times, or until the context ended
 	ReasonDirectoryFailed    Reason = "directory_failed"    // Users failed or returned another user, or Marker failed
 	ReasonHashing            Reason = "hashing"             // the context ended while waiting for a password hash
+	ReasonNoCodeSent         Reason = "no_code_sent"        // no code of this method was sent in this flow; counted
+	ReasonSentTooOften       Reason = "sent_too_often"      // a code was sent just now, or as many as an hour allows
+	ReasonSMSRefused         Reason = "sms_refused"         // by Config.BeforeSMS
+	ReasonUndelivered        Reason = "undelivered"         // the Notifier failed
+	ReasonNoNotifier         Reason = "no_notifier"         // Config.Notifier is nil
+	ReasonNoAddress          Reason = "no_address"          // the user has no address to send to
+	ReasonAddressUnproven    Reason = "address_unproven"    // nobody has shown yet that the address is hers
+	ReasonAddressChanged     Reason = "address_changed"     // the directory names another address than the one proven
+	ReasonUnknownBrowser     Reason = "unknown_browser"     // a sign-in from a browser that was not seen before
 )
 
 // Why a flow asks for something, and why it asks for nothing.
 const (
-	ReasonRule          Reason = "required_by_rule"     // the rules ask
-	ReasonSwitch        Reason = "asked_by_user"        // the user's own switch asks
-	ReasonReset         Reason = "reset"                // an administrator reset the factors
-	ReasonStale         Reason = "proof_too_old"        // a sensitive action needs a fresh proof
-	ReasonNotAllowed    Reason = "method_not_allowed"   // what the user holds does not satisfy the rule
-	ReasonRequested     Reason = "requested"            // the user wants to enroll
-	ReasonCodesNotSaved Reason = "codes_not_saved"      // new backup codes were not confirmed as recorded
-	ReasonCompromised   Reason = "password_compromised" // too many failed second factors after the right password
-	ReasonNotRequired   Reason = "not_required"         // nothing asks
-	ReasonProven        Reason = "proven"               // everything asked for was proven
-	ReasonSkipped       Reason = "skipped"              // enrollment was put off until its date
+	ReasonRule           Reason = "required_by_rule"     // the rules ask
+	ReasonSwitch         Reason = "asked_by_user"        // the user's own switch asks
+	ReasonReset          Reason = "reset"                // an administrator reset the factors
+	ReasonStale          Reason = "proof_too_old"        // a sensitive action needs a fresh proof
+	ReasonNotAllowed     Reason = "method_not_allowed"   // what the user holds does not satisfy the rule
+	ReasonRequested      Reason = "requested"            // the user wants to enroll
+	ReasonCodesNotSaved  Reason = "codes_not_saved"      // new backup codes were not confirmed as recorded
+	ReasonCompromised    Reason = "password_compromised" // too many failed second factors after the right password
+	ReasonNotRequired    Reason = "not_required"         // nothing asks
+	ReasonProven         Reason = "proven"               // everything asked for was proven
+	ReasonSkipped        Reason = "skipped"              // enrollment was put off until its date
+	ReasonRemembered     Reason = "remembered_browser"   // the browser is remembered
+	ReasonConfirmAddress Reason = "confirm_address"      // a code to a proven address comes before a first factor
 )
 
 // What Overview.Advice says.
 const (
 	ReasonAdviseFactor   Reason = "advise_factor"          // turn on an authenticator app
+	ReasonAdviseApp      Reason = "advise_app"             // an app is safer than codes by mail or text message
 	ReasonAdviseCodes    Reason = "advise_codes"           // few backup codes are left, or none, or they were not saved
 	ReasonAdviseSessions Reason = "advise_review_sessions" // several sessions: are they all yours?
 )

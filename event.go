@@ -22,6 +22,8 @@ type Event struct {
 	Method Method
 	// Reason says why, "" when the name says it all.
 	Reason Reason
+	// Org is the organization concerned, or "".
+	Org string
 	// Session is the public id of the session concerned, or "".
 	Session string
 	// Note is what Guard.Operator was given as its reason: free text, at most 200
@@ -37,7 +39,8 @@ type Event struct {
 // An EventName is a stable word. Names are added, never changed.
 type EventName string
 
-// The events. Those marked * also enter the user's history.
+// The events. Those marked * also enter the user's history, and of those marked !
+// she is told through the Notifier.
 const (
 	EventSignInStarted      EventName = "sign_in_started"      // first factor right, more is asked
 	EventSignInRefused      EventName = "sign_in_refused"      // first factor right, and refused all the same
@@ -46,23 +49,31 @@ const (
 	EventFlowCanceled       EventName = "flow_canceled"        // a flow was given up, or ended by a sign-in in its browser
 	EventSteppedUp          EventName = "stepped_up"           // * a session was elevated
 	EventProofRefused       EventName = "proof_refused"        // a wrong, reused, malformed or throttled proof
-	EventMethodLocked       EventName = "method_locked"        // * too many wrong in a row: it waits
-	EventMethodDisabled     EventName = "method_disabled"      // * far too many: it must be bound again
+	EventMethodLocked       EventName = "method_locked"        // *! too many wrong in a row: it waits
+	EventMethodDisabled     EventName = "method_disabled"      // *! far too many: it must be bound again
 	EventMethodUnlocked     EventName = "method_unlocked"      // * the waits ended early
-	EventPasswordSuspect    EventName = "password_compromised" // * failed second factors after the right password add up
-	EventFactorAdded        EventName = "factor_added"         // * an authenticator was bound
+	EventPasswordSuspect    EventName = "password_compromised" // *! failed second factors after the right password add up
+	EventFactorAdded        EventName = "factor_added"         // *! an authenticator was bound
 	EventFactorRenamed      EventName = "factor_renamed"       // *
-	EventFactorRemoved      EventName = "factor_removed"       // *
-	EventCodesIssued        EventName = "codes_issued"         // * the old ones are void
+	EventFactorRemoved      EventName = "factor_removed"       // *!
+	EventCodesIssued        EventName = "codes_issued"         // *! the old ones are void
 	EventCodesSaved         EventName = "codes_saved"          // *
-	EventCodeUsed           EventName = "code_used"            // * a backup code
-	EventAskChanged         EventName = "ask_changed"          // * the "ask at sign-in" switch
+	EventCodeUsed           EventName = "code_used"            // *! a backup code
+	EventAskChanged         EventName = "ask_changed"          // *! the "ask at sign-in" switch
 	EventSessionsEnded      EventName = "sessions_ended"       // * by revocation, by support, or to make room
-	EventFactorsReset       EventName = "factors_reset"        // * by an administrator
+	EventFactorsReset       EventName = "factors_reset"        // *! by an administrator
 	EventUserDisabled       EventName = "user_disabled"        // *
 	EventUserEnabled        EventName = "user_enabled"         // *
 	EventUserForgotten      EventName = "user_forgotten"       // its history is erased
-	EventCredentialsChanged EventName = "credentials_changed"  // *
+	EventCredentialsChanged EventName = "credentials_changed"  // *!
+	EventCodeSent           EventName = "code_sent"            // by mail or text message
+	EventUndelivered        EventName = "undelivered"          // the Notifier failed: a code, or notices
+	EventAddressProven      EventName = "address_proven"       // * a mail address or a number is the user's
+	EventAddressChanged     EventName = "address_changed"      // *! another address is proven, or the directory names one
+	EventNewDevice          EventName = "new_device"           // ! a session began in a browser that was not seen before
+	EventSecondFactorFailed EventName = "second_factor_failed" // *! wrong codes after the right password; at most once a day
+	EventBrowserRemembered  EventName = "browser_remembered"   // *! sign-in asks for no code there
+	EventBrowsersForgotten  EventName = "browsers_forgotten"   // * by the user, or by a change of what she holds
 	EventResealed           EventName = "resealed"             // under the first key
 )
 
@@ -73,7 +84,7 @@ func LogEvents(log *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		switch e.Name {
-		case EventProofRefused, EventSignInRefused, EventMethodLocked, EventMethodDisabled, EventPasswordSuspect:
+		case EventProofRefused, EventSignInRefused, EventMethodLocked, EventMethodDisabled, EventPasswordSuspect, EventSecondFactorFailed, EventUndelivered:
 			level = slog.LevelWarn
 		}
 		log.LogAttrs(ctx, level, "mfa: "+string(e.Name), slog.Any("event", e))
@@ -85,7 +96,7 @@ func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("id", e.ID), slog.String("name", string(e.Name)), slog.Time("at", e.At)}
 	for _, a := range []struct{ key, value string }{
 		{"actor", e.Actor}, {"user", e.User}, {"method", e.Method.String()}, {"reason", string(e.Reason)},
-		{"session", e.Session}, {"note", e.Note}, {"device", e.Device}, {"user_agent", e.Client.UserAgent},
+		{"org", e.Org}, {"session", e.Session}, {"note", e.Note}, {"device", e.Device}, {"user_agent", e.Client.UserAgent},
 	} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.key, a.value))
@@ -125,8 +136,20 @@ type entry struct {
 // an operator needs stays out too.
 func (n EventName) kept() bool {
 	switch n {
-	case EventSignInStarted, EventSignInRefused, EventFlowCanceled, EventProofRefused, EventUserForgotten, EventResealed:
+	case EventSignInStarted, EventSignInRefused, EventFlowCanceled, EventProofRefused, EventUserForgotten, EventResealed,
+		EventCodeSent, EventUndelivered, EventNewDevice:
 		return false
 	}
 	return true
+}
+
+// noticed reports whether the user is told of events of this name.
+func (n EventName) noticed() bool {
+	switch n {
+	case EventMethodLocked, EventMethodDisabled, EventPasswordSuspect, EventFactorAdded, EventFactorRemoved, EventCodesIssued,
+		EventCodeUsed, EventAskChanged, EventFactorsReset, EventCredentialsChanged, EventAddressChanged, EventNewDevice,
+		EventSecondFactorFailed, EventBrowserRemembered:
+		return true
+	}
+	return false
 }

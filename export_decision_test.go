@@ -37,11 +37,15 @@ type Situation struct {
 	FirstAt                               time.Time
 	Proofs                                []Proven
 	Skipped, Enrolled, Staged             bool
+	Remembered                            Proven
+	Strong, Confirm, Confirmed            bool
+	Reachable                             []Holding
 }
 
 type Holding struct {
 	Method Method
 	State  Usability
+	Spare  bool
 }
 
 type Verdict struct {
@@ -60,10 +64,14 @@ func Decide(s Situation) Verdict {
 		ask: s.Ask, mustEnroll: s.MustEnroll, unsaved: s.Unsaved, compromised: s.Compromised,
 		byPassword: s.ByPassword, firstAt: s.FirstAt, proofs: s.Proofs,
 		skipped: s.Skipped, enrolled: s.Enrolled, staged: s.Staged,
+		remembered: s.Remembered, strong: s.Strong, confirm: s.Confirm, confirmed: s.Confirmed,
 	}
 	in.held = make([]holding, 0, len(s.Held))
 	for _, h := range s.Held {
-		in.held = append(in.held, holding{h.Method, h.State})
+		in.held = append(in.held, holding{h.Method, h.State, h.Spare})
+	}
+	for _, h := range s.Reachable {
+		in.reachable = append(in.reachable, holding{h.Method, h.State, h.Spare})
 	}
 	v := decide(in)
 	return Verdict{v.refused, v.step, v.methods, v.until, v.waits, v.why}

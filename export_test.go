@@ -16,6 +16,7 @@ type (
 const (
 	SessionKind       = kindSession
 	PendingKind       = kindPending
+	BrowserKind       = kindBrowser
 	MaxRecord         = maxRecord
 	MaxAuthenticators = maxAuthenticators
 )

@@ -32,7 +32,7 @@ func (f *flow) situation() situation {
 		place:       f.data.To,
 		rule:        rules.at(f.data.purpose()),
 		since:       f.opened().Add(-rules.FreshFor),
-		held:        a.held(f.g, f.now),
+		held:        f.held(),
 		ask:         a.Ask,
 		mustEnroll:  a.MustEnroll,
 		unsaved:     a.Unsaved,
@@ -42,6 +42,23 @@ func (f *flow) situation() situation {
 		skipped:     f.data.Skipped,
 		enrolled:    f.data.Bound,
 		staged:      f.staged(),
+		strong:      f.data.purpose().strong(),
+		reachable:   f.reachable(),
+		confirmed:   f.data.Confirmed,
+	}
+	switch f.g.policy.AddressCheck {
+	case AddressAfterReset:
+		s.confirm = a.MustEnroll
+	case AddressAlways:
+		// Proving an address by a code to an address would ask for the same twice.
+		s.confirm = a.MustEnroll || !(f.data.To == toEnroll && methodOf(f.data.Arg).sent())
+	}
+	if f.data.To == toSignIn {
+		if b := f.browser(f.data.Browser); b != nil {
+			s.remembered = b.data.remembers(f.now, rules.Remember).proven()
+		}
+	} else {
+		s.remembered = rules.remembers(f.data.To, f.data.Remembered)
 	}
 	for _, p := range f.data.Proofs {
 		s.proofs = append(s.proofs, p.proven())
@@ -59,14 +76,26 @@ func (f *flow) opened() time.Time {
 
 // at returns what the rules ask where p leads.
 func (r Rules) at(p Purpose) rule {
-	at := rule{from: r.From, allowed: []Method{TOTP}}
+	at := rule{from: r.From, allowed: r.Methods}
 	switch p.to {
 	case toSignIn:
 		at.required = r.Require == RequireAtSignIn
 	case toEnter:
 		at.required = r.Require != RequireOff
+	case toEnroll:
+		at.allowed = []Method{methodOf(p.arg)}
 	}
 	return at
+}
+
+// remembers returns what a session whose sign-in asked for nothing, because the
+// browser was remembered, has proven at a place: what it had proven at sign-in
+// counts where the rules ask there, and at no door of its own.
+func (r Rules) remembers(to place, p proofData) Proven {
+	if to != toEnter || r.Require != RequireAtSignIn || r.Remember == 0 {
+		return Proven{}
+	}
+	return p.proven()
 }
 
 // staged reports whether the flow shows the account's current backup codes.
@@ -107,13 +136,16 @@ func (f *flow) reject(m Method, why Reason) error {
 	t := a.Tries[m.String()].add(f.now)
 	a.setTries(m, t)
 	f.touched = true
-	if t.Wrong == limits.TriesBeforeWait {
+	switch {
+	case t.Wrong == limits.TriesBeforeWait:
 		f.tell(Event{Name: EventMethodLocked, Method: m})
-	}
-	if t.Wrong == limits.TriesBeforeDisable && t.disabled(limits, m) {
+	case t.Wrong == limits.TriesBeforeDisable && t.disabled(limits, m):
 		f.tell(Event{Name: EventMethodDisabled, Method: m})
+	case t.Wrong >= failuresBeforeNotice && f.againstPassword() && !f.now.Before(unix(a.Warned).Add(noticeEvery)):
+		a.Warned = f.now.Unix()
+		f.tell(Event{Name: EventSecondFactorFailed, Method: m})
 	}
-	if f.data.First.Password {
+	if f.againstPassword() {
 		var suspect bool
 		if a.Failures, suspect = limits.suspect(a.Failures, f.now); suspect && !a.Compromised {
 			a.Compromised = true
@@ -123,6 +155,15 @@ func (f *flow) reject(m Method, why Reason) error {
 	f.miss()
 	return refuse(ErrRefused, why)
 }
+
+// againstPassword reports whether somebody who knew the password is asked for a
+// factor that the user holds.
+func (f *flow) againstPassword() bool { return f.data.First.Password && f.account.data.holds() }
+
+const (
+	failuresBeforeNotice = 2              // a single slip is no news
+	noticeEvery          = 24 * time.Hour // so that guessing floods no mailbox
+)
 
 // miss counts a wrong proof on the flow, and ends it after too many.
 func (f *flow) miss() {
@@ -234,7 +275,7 @@ func (f *flow) needList(ctx context.Context) error {
 	if others.account.rec.Version != f.account.rec.Version {
 		return errChanged
 	}
-	f.sessions, f.debris, f.unreadable, f.listed = others.sessions, others.debris, others.unreadable, true
+	f.sessions, f.browsers, f.debris, f.unreadable, f.listed = others.sessions, others.browsers, others.debris, others.unreadable, true
 	f.pendings = slices.DeleteFunc(others.pendings, func(d stored[pendingData]) bool { return d.rec.Key == f.rec.Key })
 	return nil
 }
@@ -252,14 +293,23 @@ func (f *flow) begin(ctx context.Context) (Outcome, error) {
 		f.endSession(oldest)
 		f.tell(Event{Name: EventSessionsEnded, Reason: ReasonTooManySessions, Session: oldest})
 	}
+	var remembered proofData
+	if b := f.browser(f.data.Browser); b != nil && len(f.data.Proofs) == 0 {
+		remembered = b.data.remembers(f.now, f.g.policy.Rules.Remember)
+	}
 	f.consume(ReasonAlreadyCompleted)
+	browser, err := f.enter()
+	if err != nil {
+		return Outcome{}, err
+	}
 	rec := Record{Key: Key{Owner: f.owner, Kind: kindSession}, Expires: seconds(f.now.Add(f.g.policy.Rules.SessionFor))}
 	out, err := f.issue(rec, sessionData{
 		Created: f.now.Unix(), First: f.data.First, Proofs: f.data.Proofs,
-		Device: f.client.device(), Addr: f.client.addr(),
+		Device: f.client.device(), Addr: f.client.addr(), Remembered: remembered,
 	})
 	if err == nil {
 		f.tell(Event{Name: EventSignedIn, Method: f.last(), Session: out.Session.ID()})
+		out.browser = &browser
 	}
 	return out, err
 }
@@ -322,7 +372,7 @@ func (f *flow) handle() *Pending {
 	h := &pending{
 		g: f.g, token: f.token, session: f.by, client: f.client,
 		need: Need{v.step, v.methods, v.until, v.why},
-		data: f.data, id: f.rec.ID, user: f.user.ID, expires: f.rec.Expires,
+		data: f.data, id: f.rec.ID, user: f.user.ID, expires: f.rec.Expires, sent: f.sent(),
 	}
 	if v.step == StepSaveCodes && f.staged() {
 		h.codes = f.openCodes()

@@ -267,7 +267,7 @@ func TestInput_Texts(t *testing.T) {
 			return nothingBeside(got != nil, err)
 		}),
 		invalids("Purpose", map[string]mfa.Purpose{
-			"zero": {}, "sign-in": in.verify.Purpose(), "enroll nothing": mfa.ToEnroll(0), "enroll mail": mfa.ToEnroll(mfa.EmailCode),
+			"zero": {}, "sign-in": in.verify.Purpose(), "enroll nothing": mfa.ToEnroll(0),
 			"enroll codes": mfa.ToEnroll(mfa.BackupCode), "enroll a password": mfa.ToEnroll(mfa.Password), "enroll -1": mfa.ToEnroll(-1),
 		}, stepUp),
 		invalids("Operator", action, func(ctx context.Context, s string) error { return in.Guard.Operator(s, "").Reset(ctx, "ann") }),
@@ -276,6 +276,7 @@ func TestInput_Texts(t *testing.T) {
 			{"RenameTOTP/unknown id", func(ctx context.Context) error { return in.session.RenameTOTP(ctx, huge, "a") }, mfa.ErrForbidden, mfa.ReasonUnknownFactor},
 			{"RemoveTOTP/unknown id", func(ctx context.Context) error { return in.session.RemoveTOTP(ctx, "") }, mfa.ErrForbidden, mfa.ReasonUnknownFactor},
 			{"Revoke/unknown ids", func(ctx context.Context) error { return in.session.Revoke(ctx, "", "\xff", huge) }, nil, ""},
+			{"StepUp/mail is not allowed", func(ctx context.Context) error { return stepUp(ctx, mfa.ToEnroll(mfa.EmailCode)) }, mfa.ErrForbidden, mfa.ReasonNotAllowed},
 			{"Revoke/nothing", func(ctx context.Context) error { return in.session.Revoke(ctx) }, nil, ""},
 		},
 	} {

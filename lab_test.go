@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,18 @@ func rules(r mfa.Rules) func(*mfa.Config) {
 	return func(c *mfa.Config) { c.Policy.Rules = r }
 }
 
+// postal is an option of newLab: codes by mail and text message are allowed, and
+// browsers may be remembered.
+func postal(c *mfa.Config) {
+	c.Policy.Rules.Methods = []mfa.Method{mfa.TOTP, mfa.SMSCode, mfa.EmailCode}
+	c.Policy.Rules.Remember = 7 * 24 * time.Hour
+}
+
+// everywhere is a Locator.
+type everywhere struct{}
+
+func (everywhere) Locate(netip.Addr) string { return "Lisbon, Portugal" }
+
 // right is what ann's app shows, wrong is no code of hers.
 func (l *lab) right() mfa.Proof {
 	return mfa.Proof{Method: mfa.TOTP, Code: l.app.Code(l.Clock.Now())}
@@ -73,7 +86,7 @@ func (l *lab) wrongBackup() mfa.Proof {
 // signIn is a sign-in of user after the password.
 func (l *lab) signIn(t testing.TB, user string) (mfa.Outcome, error) {
 	t.Helper()
-	return l.Guard.SignIn(t.Context(), mfa.SignIn{User: user, First: mfa.PasswordFirst(), Client: mfatest.Laptop()})
+	return l.Guard.SignIn(t.Context(), mfa.SignIn{User: user, First: mfa.PasswordFirst(), Client: mfatest.Laptop(), Browsers: l.Browsers(user)})
 }
 
 // flow signs ann in as far as the code page and returns the pending token.

@@ -90,7 +90,7 @@ func signInDeeds() []deed {
 			bare(t, l)
 			return func() error {
 				return last(l.Guard.SignIn(t.Context(), mfa.SignIn{
-					User: "ann", First: mfa.PasswordFirst(), Client: mfatest.Laptop(), Presented: []string{l.session.Token()},
+					User: "ann", First: mfa.PasswordFirst(), Client: mfatest.Laptop(), Presented: []string{l.session.Token()}, Browsers: l.Browsers("ann"),
 				}))
 			}
 		}, false, []told{{name: mfa.EventSignedOut, ends: true}, {name: in, ends: true}}, ""},

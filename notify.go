@@ -3,6 +3,7 @@ package mfa
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -77,4 +78,72 @@ type Addresses interface {
 	// SetAddress makes address the user's, for EmailCode or SMSCode. It is asked
 	// again when its outcome is not known; doing it again changes nothing.
 	SetAddress(ctx context.Context, user string, m Method, address string) error
+}
+
+const notifyWithin = time.Second // for all notices of one operation
+
+// message returns what a message about e says.
+func (s *state) message(kind MessageKind, e Event) Message {
+	return Message{
+		Kind: kind, User: s.user, Method: e.Method, Org: e.Org, Device: s.client.device(),
+		Addr: s.client.Addr, Place: s.g.locate(s.client.Addr), At: s.now.UTC(), Left: len(s.account.data.Codes),
+	}
+}
+
+// notice returns the messages that tell the user of e: one to each mail address
+// that is known to be hers, or to her number when there is none.
+func (s *state) notice(e Event) []Message {
+	var all []Message
+	for _, m := range []Method{EmailCode, SMSCode} {
+		if len(all) > 0 && e.Name != EventAddressChanged {
+			break
+		}
+		for _, to := range s.known(m) {
+			msg := s.message(MessageKind(e.Name), e)
+			msg.Channel, msg.To = m, to
+			all = append(all, msg)
+		}
+	}
+	return all
+}
+
+// known returns the addresses that are known to be the user's: the pinned one, and
+// the one that the host has verified.
+func (s *state) known(m Method) []string {
+	var all []string
+	if pinned := s.openAddress(m, s.address(m).Sealed); pinned != "" {
+		all = append(all, pinned)
+	}
+	if listed, verified := s.user.listed(m); verified && m.validAddress(listed) && !slices.Contains(all, listed) {
+		all = append(all, listed)
+	}
+	return all
+}
+
+// notify sends notices. What they tell of stands already: a failure is an event.
+func (g *Guard) notify(ctx context.Context, notices []Message) {
+	if len(notices) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), notifyWithin)
+	defer cancel()
+	for _, m := range notices {
+		if err := g.notifier.Notify(ctx, m); err != nil {
+			g.report(ctx, Event{
+				Name: EventUndelivered, Actor: m.User.ID, User: m.User.ID, Method: m.Channel, Reason: Reason(m.Kind), At: m.At,
+			})
+		}
+	}
+}
+
+// locate returns the place of an address, cleaned of what breaks a page or a mail.
+func (g *Guard) locate(addr netip.Addr) string {
+	if g.locator == nil || !addr.IsValid() {
+		return ""
+	}
+	place := g.locator.Locate(addr)
+	if !validText(place, maxName) {
+		return ""
+	}
+	return place
 }

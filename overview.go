@@ -14,7 +14,9 @@ type Overview struct {
 	CodesSaved     bool // false: issued, and never confirmed as recorded; true when there are none
 	AskAtSignIn    bool
 	Methods        []MethodStatus // what could be used as a second factor, best first
+	Switches       []Switch       // codes by mail and text message, where the rules allow them
 	Sessions       []SessionInfo  // newest first
+	Browsers       []BrowserInfo  // newest first
 	Activity       []Event        // newest first, at most 50; without ID and user agent
 	Advice         []Reason       // most urgent first
 }
@@ -39,6 +41,7 @@ type SessionInfo struct {
 	ID                string
 	Device            string // such as "Firefox on Windows"; "" when unknown
 	Addr              string // at sign-in; "" when unknown
+	Place             string // of Addr, as Config.Locator says; or ""
 	Created, LastSeen time.Time
 	Expires           time.Time
 	Current           bool
@@ -70,7 +73,7 @@ func (s *state) overview() Overview {
 			ID: t.ID, Label: t.Label, Added: unix(t.Added), LastUsed: unix(t.Used), Usable: s.g.ring.Knows(t.Sealed),
 		})
 	}
-	for _, h := range a.held(s.g, s.now) {
+	for _, h := range s.held() {
 		t := a.Tries[h.method.String()]
 		m := MethodStatus{Method: h.method, Usable: h.state == usable, Disabled: t.disabled(limits, h.method)}
 		if left := t.left(limits, h.method, s.now); left > 0 && !m.Disabled {
@@ -81,14 +84,14 @@ func (s *state) overview() Overview {
 	for i := len(s.sessions) - 1; i >= 0; i-- {
 		d := s.sessions[i]
 		o.Sessions = append(o.Sessions, SessionInfo{
-			ID: d.rec.ID, Device: d.data.Device, Addr: d.data.Addr,
+			ID: d.rec.ID, Device: d.data.Device, Addr: d.data.Addr, Place: s.g.locate(parseAddr(d.data.Addr)),
 			Created: unix(d.data.Created), LastSeen: unix(d.data.Seen), Expires: d.rec.Expires,
 		})
 	}
 	for i := len(s.history.data.Entries) - 1; i >= 0; i-- {
 		o.Activity = append(o.Activity, s.history.data.Entries[i].event(s.user.ID))
 	}
-	o.Advice = s.advice()
+	o.Switches, o.Browsers, o.Advice = s.switches(), s.browserList(), s.advice()
 	return o
 }
 
@@ -98,10 +101,13 @@ func (s *state) advice() []Reason {
 	if a.Compromised {
 		advice = append(advice, ReasonCompromised)
 	}
-	if !a.holds() {
+	switch {
+	case !a.holds():
 		advice = append(advice, ReasonAdviseFactor)
+	case !a.has(TOTP):
+		advice = append(advice, ReasonAdviseApp)
 	}
-	if a.holds() && (a.Unsaved || len(a.Codes) <= codesLow) {
+	if a.has(TOTP) && (a.Unsaved || len(a.Codes) <= codesLow) {
 		advice = append(advice, ReasonAdviseCodes)
 	}
 	if len(s.sessions) > 1 {
@@ -116,11 +122,16 @@ func (e entry) event(user string) Event {
 	if actor == "" {
 		actor = user
 	}
-	addr, _ := netip.ParseAddr(e.Addr)
 	return Event{
 		Name: e.Name, At: unix(e.At), Actor: actor, User: user, Method: methodOf(e.Method),
-		Reason: e.Reason, Session: e.Session, Device: e.Device, Client: Client{Addr: addr},
+		Reason: e.Reason, Session: e.Session, Device: e.Device, Client: Client{Addr: parseAddr(e.Addr)},
 	}
+}
+
+// parseAddr reads an address that this library wrote, the zero Addr for "".
+func parseAddr(s string) netip.Addr {
+	addr, _ := netip.ParseAddr(s)
+	return addr
 }
 
 // unix returns the time of Unix seconds, zero for 0.

@@ -35,26 +35,33 @@ type pending struct {
 	user    string
 	expires time.Time
 	codes   []string
+	sent    Sent
 }
 
 // pendingData is a flow as stored.
 type pendingData struct {
-	V       int            `json:"v"`
-	Secret  []byte         `json:"s"` // SHA-256 of the token's
-	Created int64          `json:"c"`
-	To      place          `json:"p"` // with Arg: its purpose
-	Arg     string         `json:"g,omitempty"`
-	Session string         `json:"o,omitempty"` // id of the session that opened it
-	First   firstData      `json:"f"`
-	Proofs  []proofData    `json:"q,omitempty"`
-	Tries   int            `json:"n,omitempty"`
-	Skipped bool           `json:"k,omitempty"`
-	Staged  *authenticator `json:"a,omitempty"` // waits for its first code
-	Bound   bool           `json:"b,omitempty"` // an authenticator was confirmed in this flow
-	Codes   []byte         `json:"d,omitempty"` // sealed backup codes, until they are saved
-	CodeSet string         `json:"e,omitempty"` // which set they are
-	Return  string         `json:"r,omitempty"`
-	Over    Reason         `json:"x,omitempty"` // why the token is void: a tombstone
+	V          int            `json:"v"`
+	Secret     []byte         `json:"s"` // SHA-256 of the token's
+	Created    int64          `json:"c"`
+	To         place          `json:"p"` // with Arg: its purpose
+	Arg        string         `json:"g,omitempty"`
+	Session    string         `json:"o,omitempty"` // id of the session that opened it
+	First      firstData      `json:"f"`
+	Proofs     []proofData    `json:"q,omitempty"`
+	Tries      int            `json:"n,omitempty"`
+	Skipped    bool           `json:"k,omitempty"`
+	Staged     *authenticator `json:"a,omitempty"` // waits for its first code
+	Bound      bool           `json:"b,omitempty"` // an authenticator was confirmed in this flow
+	Codes      []byte         `json:"d,omitempty"` // sealed backup codes, until they are saved
+	CodeSet    string         `json:"e,omitempty"` // which set they are
+	Return     string         `json:"r,omitempty"`
+	Sent       *sentCode      `json:"h,omitempty"` // the last code that was sent
+	Confirmed  bool           `json:"i,omitempty"` // a code to a proven address was typed, before the first factor
+	Stored     []byte         `json:"j,omitempty"` // the address that was proven here and that the host is asked to store, sealed
+	Browser    string         `json:"w,omitempty"` // id of the known browser that the sign-in began in
+	Remember   int            `json:"m,omitempty"` // the Method by which that browser is to be remembered
+	Remembered proofData      `json:"y,omitzero"`  // of the session that opened the flow
+	Over       Reason         `json:"x,omitempty"` // why the token is void: a tombstone
 }
 
 func (d *pendingData) version() int { return d.V }
@@ -101,7 +108,8 @@ func ToEnter(org string) Purpose { return Purpose{toEnter, org} }
 // fresh. 1 to 64 code points.
 func ToConfirm(action string) Purpose { return Purpose{toConfirm, action} }
 
-// ToEnroll leads to a new factor. TOTP is the only method so far.
+// ToEnroll leads to a new factor: an authenticator for TOTP, a proven address for
+// EmailCode or SMSCode.
 func ToEnroll(m Method) Purpose { return Purpose{toEnroll, m.String()} }
 
 // SignIn reports whether the flow is a sign-in.
@@ -128,7 +136,19 @@ func (p Purpose) valid() bool {
 	case toConfirm:
 		return p.arg != "" && validText(p.arg, maxName)
 	case toEnroll:
-		return p.arg == TOTP.String()
+		m := methodOf(p.arg)
+		return m == TOTP || m.sent()
+	}
+	return false
+}
+
+// strong reports whether a code that was mailed is not enough on the way to p, if
+// anything else is held. Else whoever reads the user's mail could take her app away,
+// or add one of his own and then take hers.
+func (p Purpose) strong() bool {
+	switch p {
+	case ToConfirm("remove_totp"), ToConfirm("new_backup_codes"), ToConfirm("sms_code_off"), ToEnroll(TOTP), ToEnroll(SMSCode):
+		return true
 	}
 	return false
 }
@@ -169,6 +189,10 @@ func (p *Pending) BackupCodes() BackupCodes {
 type Proof struct {
 	Method Method
 	Code   string `json:"-"`
+	// Remember asks for the browser to be remembered when the sign-in is done. It is
+	// ignored where the rules do not allow it, at other flows than a sign-in, and
+	// with a backup code.
+	Remember bool
 }
 
 // Format implements fmt.Formatter: the code is not printed.
@@ -301,51 +325,88 @@ func (h *pending) run(ctx context.Context, do func(*flow) (Outcome, error)) (Out
 	})
 }
 
-// Verify checks one proof: an authenticator's code or a backup code. A wrong one
+// Verify checks one proof: a code from an authenticator, a backup code, or one that
+// Send or StartAddress sent; at StepEnroll the latter only. A wrong one
 // is counted before the answer. After Limits.TriesPerPending (5) in one flow the
 // flow is over; a method waits after Limits.TriesBeforeWait (5) in a row in however
 // many flows (*ThrottledError, uncounted).
 // ErrRefused is the face of every wrong proof.
 func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
-	hashes := &hasher{g: p.p().g}
-	return p.p().run(ctx, func(f *flow) (Outcome, error) {
+	h := p.p()
+	hashes := &hasher{g: h.g}
+	owed := ""
+	out, err := h.run(ctx, func(f *flow) (Outcome, error) {
+		owed = ""
 		v := decide(f.situation())
-		if v.step != StepVerify {
-			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
+		if err := f.checkable(ctx, v, pr.Method); err != nil {
+			return Outcome{}, err
 		}
-		if !slices.Contains(v.methods, pr.Method) || !pr.Method.second() {
-			return Outcome{}, refuse(ErrRefused, ReasonMethodNotAsked)
-		}
-		if left := f.account.data.Tries[pr.Method.String()].left(f.g.policy.Limits, pr.Method, f.now); left > 0 {
-			f.tell(Event{Name: EventProofRefused, Method: pr.Method, Reason: ReasonMethodLocked})
-			return Outcome{}, &ThrottledError{RetryAfter: left, reason: ReasonMethodLocked}
-		}
-		if f.session == nil {
-			// A right code leads to a session, which takes a List. It is read for wrong
-			// ones too: a store that fails must not tell which it was.
-			if err := f.needList(ctx); err != nil {
-				return Outcome{}, err
-			}
-		}
-		var why Reason
-		var err error
-		switch pr.Method {
-		case TOTP:
-			why = f.matchTOTP(pr.Code)
-		case BackupCode:
-			why, err = f.useBackupCode(ctx, pr.Code, hashes)
-		default:
-			why = ReasonMethodNotAsked
-		}
+		to := f.sentTo()
+		why, err := f.check(ctx, pr, hashes)
 		if err != nil {
 			return Outcome{}, err
 		}
-		if why != "" {
+		switch {
+		case why != "":
 			return Outcome{}, f.reject(pr.Method, why)
+		case v.step == StepEnroll:
+			if owed = f.owes(pr.Method, to); owed != "" {
+				return Outcome{}, nil
+			}
+			return f.bindAddress(ctx, pr.Method, to)
+		case v.why == ReasonConfirmAddress:
+			delete(f.account.data.Tries, pr.Method.String())
+			f.data.Confirmed, f.touched = true, true
+			f.tell(Event{Name: EventAddressProven, Method: pr.Method})
+		default:
+			f.accept(pr.Method)
+			if err := f.first(ctx, pr.Method, to); err != nil {
+				return Outcome{}, err
+			}
+			if pr.Remember && pr.Method != BackupCode && f.data.To == toSignIn && f.g.policy.Rules.Remember > 0 {
+				f.data.Remember = int(pr.Method)
+			}
 		}
-		f.accept(pr.Method)
 		return f.advance(ctx)
 	})
+	if err != nil || owed == "" {
+		return out, err
+	}
+	return h.storeAddress(ctx, pr.Method, owed)
+}
+
+// checkable returns an error when no proof of m is asked for, or none may be tried
+// now.
+func (f *flow) checkable(ctx context.Context, v verdict, m Method) error {
+	if v.step != StepVerify && (v.step != StepEnroll || !m.sent()) {
+		return refuse(ErrRefused, ReasonStepNotAsked)
+	}
+	if !slices.Contains(v.methods, m) || !m.second() {
+		return refuse(ErrRefused, ReasonMethodNotAsked)
+	}
+	if left := f.account.data.Tries[m.String()].left(f.g.policy.Limits, m, f.now); left > 0 {
+		f.tell(Event{Name: EventProofRefused, Method: m, Reason: ReasonMethodLocked})
+		return &ThrottledError{RetryAfter: left, reason: ReasonMethodLocked}
+	}
+	if f.session == nil || v.step == StepEnroll {
+		// A right code leads to a session, or to a factor, which takes a List. It is read
+		// for wrong ones too: a store that fails must not tell which it was.
+		return f.needList(ctx)
+	}
+	return nil
+}
+
+// check compares a proof, and returns why it is not accepted.
+func (f *flow) check(ctx context.Context, pr Proof, hashes *hasher) (Reason, error) {
+	switch pr.Method {
+	case TOTP:
+		return f.matchTOTP(pr.Code), nil
+	case BackupCode:
+		return f.useBackupCode(ctx, pr.Code, hashes)
+	case EmailCode, SMSCode:
+		return f.matchSent(pr.Method, pr.Code), nil
+	}
+	return ReasonMethodNotAsked, nil
 }
 
 // Reauthenticated answers a Need for Password: the host, or a provider, has just

@@ -212,6 +212,10 @@ func TestRow_E12_ReasonsStay(t *testing.T) {
 		ReasonNotAllowed=method_not_allowed ReasonRequested=requested ReasonCodesNotSaved=codes_not_saved
 		ReasonCompromised=password_compromised ReasonNotRequired=not_required ReasonProven=proven ReasonSkipped=skipped
 		ReasonAdviseFactor=advise_factor ReasonAdviseCodes=advise_codes ReasonAdviseSessions=advise_review_sessions
+		ReasonAdviseApp=advise_app ReasonNoCodeSent=no_code_sent ReasonSentTooOften=sent_too_often ReasonSMSRefused=sms_refused
+		ReasonUndelivered=undelivered ReasonNoNotifier=no_notifier ReasonNoAddress=no_address ReasonAddressUnproven=address_unproven
+		ReasonAddressChanged=address_changed ReasonUnknownBrowser=unknown_browser ReasonRemembered=remembered_browser
+		ReasonConfirmAddress=confirm_address
 `)
 	var words []string
 	for _, file := range sources(t) {

@@ -47,6 +47,7 @@ func newLeakTest(t *testing.T) *leakTest {
 	text := mfa.LogEvents(slog.New(slog.NewTextHandler(l.logs, nil)))
 	json := mfa.LogEvents(slog.New(slog.NewJSONHandler(l.logs, nil)))
 	l.Kit = newKeyKit(t, strings.Join(keys, ","), func(c *mfa.Config) {
+		postal(c)
 		c.Store = &spy{c.Store, l.hoard}
 		c.OnEvent = func(ctx context.Context, e mfa.Event) {
 			text(ctx, e)
@@ -196,6 +197,7 @@ func TestR27_NothingShown(t *testing.T) {
 	l.Clock.Advance(app.Period())
 	l.guesses(app, codes, s)
 	l.settings(app, s)
+	l.mail(app)
 	l.faults(app, codes)
 	l.desk()
 
@@ -212,6 +214,7 @@ func TestR27_NothingShown(t *testing.T) {
 	for _, r := range []mfa.Reason{
 		mfa.ReasonMalformedCode, mfa.ReasonWrongCode, mfa.ReasonTOTPReused, mfa.ReasonMethodLocked, mfa.ReasonTooManyTries, mfa.ReasonStoreFailed,
 		mfa.ReasonDirectoryFailed, mfa.ReasonForgedToken, mfa.ReasonUnknownKey, mfa.ReasonTampered, mfa.ReasonInvalidArgument, mfa.ReasonStale,
+		mfa.ReasonUndelivered, mfa.ReasonSentTooOften, mfa.ReasonAddressUnproven,
 	} {
 		if !l.errs[r] {
 			t.Errorf("the scenario lacks an error because of %s", r)
@@ -288,6 +291,60 @@ func (l *leakTest) settings(app *mfatest.Authenticator, ended *mfa.Session) {
 	_, err = l.Guard.Enter(ctx, s.Token(), "\x00", mfatest.Laptop())
 	l.err(err)
 	l.Clock.Advance(app.Period())
+}
+
+// mail turns codes by mail on and signs in with one, right and wrong, in a browser
+// that is remembered.
+func (l *leakTest) mail(app *mfatest.Authenticator) {
+	ctx := l.t.Context()
+	const to = "ann@example.org"
+	l.Users.Add(mfa.User{ID: "ann", Email: to})
+	_, p := l.signIn(mfa.SignIn{First: mfa.PasswordFirst()})
+	s := l.prove(p, mfa.TOTP, app.Code(l.Clock.Now()))
+	l.err(s.SetMethod(ctx, mfa.EmailCode, true)) // not proven
+	_, p = l.out(s.StepUp(ctx, mfa.ToEnroll(mfa.EmailCode), ""))
+	l.send(p, to)
+	if s = l.prove(p, mfa.EmailCode, l.Inbox.Code(l.t, to)); s == nil {
+		l.t.Fatal("the code is refused")
+	}
+	l.Clock.Advance(time.Minute)
+	out, err := l.Guard.SignIn(ctx, mfa.SignIn{User: "ann", First: mfa.PasswordFirst(), Client: mfatest.Phone()})
+	l.err(err)
+	p = out.Pending
+	l.Inbox.Fail(errors.New("no mail today"))
+	_, err = p.Send(ctx, mfa.EmailCode)
+	l.err(err)
+	l.Inbox.Fail(nil)
+	_, err = p.Send(ctx, mfa.EmailCode) // too soon
+	l.err(err)
+	l.Clock.Advance(time.Minute)
+	l.send(p, to)
+	l.prove(p, mfa.EmailCode, "000000")
+	out, err = p.Verify(ctx, mfa.Proof{Method: mfa.EmailCode, Code: l.Inbox.Code(l.t, to), Remember: true})
+	l.hoard.text("a browser's token", out.Browser())
+	l.hoard.bytes("a browser's secret", mfa.TokenSecret(l.Guard, mfa.BrowserKind, out.Browser()))
+	if s, _ = l.out(out, err); s == nil || out.Browser() == "" {
+		l.t.Fatal("no session, or the browser is not remembered")
+	}
+	o, err := s.Overview(ctx)
+	l.err(err)
+	l.hoard.show("Overview", o)
+	l.err(s.ForgetBrowsers(ctx, o.Browsers[0].ID))
+	l.Clock.Advance(app.Period())
+}
+
+func (l *leakTest) send(p *mfa.Pending, to string) {
+	l.t.Helper()
+	sent, err := p.Send(l.t.Context(), mfa.EmailCode)
+	if l.err(err) {
+		l.t.Fatal(err)
+	}
+	l.hoard.show("Sent", sent)
+	m := l.Inbox.Messages(to)
+	last := m[len(m)-1]
+	l.hoard.show("Message", last)
+	l.hoard.show("Message", &last)
+	l.hoard.text("a sent code", last.Code())
 }
 
 // faults lets the store, the directory, the keys and the records fail.
@@ -367,7 +424,10 @@ func (l *leakTest) desk() {
 	l.err(l.Guard.Reseal(ctx, "ann"))
 	l.err(l.Guard.Disable(ctx, "ann"))
 	l.err(l.Guard.Enable(ctx, "ann"))
+	l.Clock.Advance(time.Hour)
 	_, p := l.signIn(mfa.SignIn{First: mfa.PasswordFirst()})
+	l.send(p, "ann@example.org") // after a reset
+	_, p = l.out(p.Verify(ctx, mfa.Proof{Method: mfa.EmailCode, Code: l.Inbox.Code(l.t, "ann@example.org")}))
 	l.enroll(p)
 	l.err(l.Guard.CredentialsChanged(ctx, "ann"))
 	l.err(l.Guard.Forget(ctx, "ann"))

@@ -38,6 +38,9 @@ type sessionData struct {
 	Proofs  []proofData `json:"q,omitempty"`
 	Device  string      `json:"d,omitempty"`
 	Addr    string      `json:"a,omitempty"`
+	// What the browser proved when it was remembered, if sign-in asked for nothing
+	// because of that.
+	Remembered proofData `json:"b,omitzero"`
 }
 
 func (d *sessionData) version() int        { return d.V }
@@ -50,6 +53,9 @@ type Assurance struct {
 	First   First
 	FirstAt time.Time // zero: a provider that did not say
 	Proofs  []Proven  // second factors, each method once
+	// Remembered is what the browser proved when it was remembered, when sign-in
+	// asked for no second factor because of that; zero otherwise.
+	Remembered Proven
 }
 
 // Proven is one method and when it last succeeded.
@@ -73,7 +79,8 @@ func (s *Session) Expires() time.Time { return s.s().rec.Expires }
 
 // Assurance returns what the session proved so far.
 func (s *Session) Assurance() Assurance {
-	a := Assurance{First: First{s.s().data.First}, FirstAt: unix(s.s().data.First.At)}
+	d := &s.s().data
+	a := Assurance{First: First{d.First}, FirstAt: unix(d.First.At), Remembered: d.Remembered.proven()}
 	for _, p := range s.s().data.Proofs {
 		a.Proofs = append(a.Proofs, p.proven())
 	}
@@ -176,11 +183,15 @@ func (g *Guard) Enter(ctx context.Context, token, org string, c Client) (*Sessio
 	if err != nil {
 		return nil, err
 	}
-	at := situation{now: g.now(), place: toEnter, rule: g.policy.Rules.at(to), proofs: s.Assurance().Proofs}
+	a := s.Assurance()
+	at := situation{
+		now: g.now(), place: toEnter, rule: g.policy.Rules.at(to), proofs: a.Proofs,
+		remembered: g.policy.Rules.remembers(toEnter, s.s().data.Remembered),
+	}
 	for _, m := range at.rule.allowed {
 		// What the user holds is in another record; StepUp reads it. Here it is
 		// enough that somebody with an allowed factor would have to prove it.
-		at.held = append(at.held, holding{m, usable})
+		at.held = append(at.held, holding{method: m, state: usable})
 	}
 	if v := decide(at); !v.allowed() {
 		return nil, &StepUpError{Purpose: to, reason: v.why}
@@ -223,7 +234,7 @@ func (s *session) flow(ctx context.Context, now time.Time, p Purpose) (*flow, er
 		state: st, by: s.token, session: &own,
 		data: pendingData{
 			To: p.to, Arg: p.arg, Session: t.ID,
-			First: own.data.First, Proofs: slices.Clone(own.data.Proofs),
+			First: own.data.First, Proofs: slices.Clone(own.data.Proofs), Remembered: own.data.Remembered,
 		},
 	}, nil
 }
@@ -241,7 +252,9 @@ func (s *Session) StepUp(ctx context.Context, p Purpose, back string) (Outcome, 
 		return Outcome{}, invalid("Purpose is not one to step up to, or back is longer than 2 KiB or no UTF-8")
 	}
 	return s.s().open(ctx, p, func(f *flow) (Outcome, error) {
-		if p.to == toEnroll && f.full() {
+		if m := methodOf(p.arg); p.to == toEnroll && !slices.Contains(f.g.policy.Rules.Methods, m) {
+			return Outcome{}, refuse(ErrForbidden, ReasonNotAllowed)
+		} else if p == ToEnroll(TOTP) && f.full() {
 			return Outcome{}, refuse(ErrForbidden, ReasonTooManyFactors)
 		}
 		v := decide(f.situation())

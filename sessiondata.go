@@ -53,6 +53,9 @@ func parseSession(text string) (sessionData, bool) {
 	if c.has(`,"a":`) {
 		d.Addr = c.string()
 	}
+	if c.has(`,"b":`) {
+		d.Remembered = c.proof()
+	}
 	c.want(`}`)
 	return d, err == nil && !c.lost && c.rest == ""
 }

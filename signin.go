@@ -25,6 +25,9 @@ type SignIn struct {
 	// whoever's they are, at most 4. They are ended: a token planted in a browser
 	// before the sign-in is worth nothing after it.
 	Presented []string `json:"-"`
+	// Browsers is the tokens that Outcome.Browser gave this browser, whichever users
+	// they belong to, at most 4: by one of them it is known, or remembered.
+	Browsers []string `json:"-"`
 	// Return is opaque to the library, such as the page the user was heading for;
 	// Pending.Return gives it back. At most 2 KiB of UTF-8.
 	Return string
@@ -32,11 +35,12 @@ type SignIn struct {
 
 // Format implements fmt.Formatter: tokens are not printed.
 func (s SignIn) Format(f fmt.State, verb rune) {
-	fmt.Fprintf(f, "{User:%q First:%v Client:%v Presented:%d}", s.User, s.First, s.Client, len(s.Presented))
+	fmt.Fprintf(f, "{User:%q First:%v Client:%v Presented:%d Browsers:%d}", s.User, s.First, s.Client, len(s.Presented), len(s.Browsers))
 }
 
 const (
 	maxPresented = 4
+	maxBrowsers  = 4
 	maxReturn    = 2 << 10
 	maxUserAgent = 512
 )
@@ -144,6 +148,19 @@ func (c Client) addr() string {
 type Outcome struct {
 	Session *Session // nothing is missing: set its Token as the session cookie, drop the pending cookie
 	Pending *Pending // something is missing: set its Token as the pending cookie
+
+	browser *string // fmt prints its address
+}
+
+// Browser returns a token to keep in the browser for 180 days, besides those of
+// other users, and to present as SignIn.Browsers; "" when there is nothing new to
+// keep. A sign-in without it is told to the user as one from a new device, and a
+// browser without it is not remembered.
+func (o Outcome) Browser() string {
+	if o.browser == nil {
+		return ""
+	}
+	return *o.browser
 }
 
 // SignIn decides what a user whose first factor is proven still needs: nothing,
@@ -159,6 +176,8 @@ func (g *Guard) SignIn(ctx context.Context, in SignIn) (Outcome, error) {
 		return Outcome{}, invalid("SignIn.User is not a user id")
 	case len(in.Presented) > maxPresented:
 		return Outcome{}, invalid("SignIn.Presented has more than 4 tokens")
+	case len(in.Browsers) > maxBrowsers:
+		return Outcome{}, invalid("SignIn.Browsers has more than 4 tokens")
 	case !validReturn(in.Return):
 		return Outcome{}, invalid("SignIn.Return is longer than 2 KiB, or no UTF-8")
 	}
@@ -189,7 +208,10 @@ func (g *Guard) SignIn(ctx context.Context, in SignIn) (Outcome, error) {
 		if err != nil {
 			return nil, Outcome{}, err
 		}
-		f := &flow{state: s, codes: codes, data: pendingData{To: toSignIn, First: first, Return: in.Return}}
+		f := &flow{state: s, codes: codes, data: pendingData{
+			To: toSignIn, First: first, Return: in.Return, Browser: s.presented(in.Browsers),
+		}}
+		s.noteChanged()
 		v := decide(f.situation())
 		if v.refused || v.waits {
 			s.tell(Event{Name: EventSignInRefused, Reason: ReasonNoUsableFactor})

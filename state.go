@@ -25,16 +25,18 @@ type state struct {
 	actor  string // of the events
 	note   string
 	user   User
+	asked  bool // the directory was, about user
 	owner  string
 
 	account stored[account]
 	history stored[history]
-	// Sessions and pendings that are not over, oldest first. Nil until list has
+	// Sessions, pendings and browsers that are not over, oldest first. Nil until list has
 	// read them. What is over is deleted by the next commit that has room. What
 	// cannot be read ends only with everything else: another process may have the
 	// key, or the version of the library, that reads it.
 	sessions   []stored[sessionData]
 	pendings   []stored[pendingData]
+	browsers   []stored[browserData]
 	listed     bool
 	debris     []Record
 	unreadable []Record
@@ -45,6 +47,7 @@ type state struct {
 	more    bool // and this is not the last
 	writes  []Write
 	events  []Event
+	notices []Message
 }
 
 func ownerOf(user string) string { return "u/" + user }
@@ -78,7 +81,7 @@ func (s *state) directory(ctx context.Context) error {
 		return &unavailable{"ask the directory", ReasonDirectoryFailed,
 			errors.New("Users.User returned another user than it was asked for")}
 	}
-	s.user = u
+	s.user, s.asked = u, true
 	return nil
 }
 
@@ -108,7 +111,7 @@ func (s *state) list(ctx context.Context) error {
 	if err != nil {
 		return &unavailable{"list records", ReasonStoreFailed, err}
 	}
-	s.sessions, s.pendings, s.debris, s.unreadable = nil, nil, nil, nil
+	s.sessions, s.pendings, s.browsers, s.debris, s.unreadable = nil, nil, nil, nil, nil
 	s.account, s.history = stored[account]{rec: Record{Key: s.accountKey()}}, stored[history]{rec: Record{Key: s.historyKey()}}
 	for _, r := range records {
 		if err := s.sort(r); err != nil {
@@ -117,6 +120,7 @@ func (s *state) list(ctx context.Context) error {
 	}
 	slices.SortFunc(s.sessions, func(a, b stored[sessionData]) int { return order(a.data.Created, b.data.Created, a.rec, b.rec) })
 	slices.SortFunc(s.pendings, func(a, b stored[pendingData]) int { return order(a.data.Created, b.data.Created, a.rec, b.rec) })
+	slices.SortFunc(s.browsers, func(a, b stored[browserData]) int { return order(a.data.Created, b.data.Created, a.rec, b.rec) })
 	s.listed = true
 	return nil
 }
@@ -139,29 +143,26 @@ func (s *state) sort(r Record) error {
 	case kindHistory:
 		return s.setHistory(r)
 	case kindSession:
-		var d stored[sessionData]
-		switch d.rec = r; {
-		case s.g.open(r, &d.data) != nil:
-			s.unreadable = append(s.unreadable, r)
-			return nil
-		case s.g.sessionOver(r, d.data, s.now) != "":
-			s.debris = append(s.debris, r)
-			return nil
-		}
-		s.sessions = append(s.sessions, d)
+		sortInto(s, &s.sessions, r, func(d sessionData) bool { return s.g.sessionOver(r, d, s.now) != "" })
 	case kindPending:
-		var d stored[pendingData]
-		switch d.rec = r; {
-		case s.g.open(r, &d.data) != nil:
-			s.unreadable = append(s.unreadable, r)
-			return nil
-		case s.over(r):
-			s.debris = append(s.debris, r)
-			return nil
-		}
-		s.pendings = append(s.pendings, d)
+		sortInto(s, &s.pendings, r, func(pendingData) bool { return s.over(r) })
+	case kindBrowser:
+		sortInto(s, &s.browsers, r, func(browserData) bool { return s.over(r) })
 	}
 	return nil // of a later version of the library
+}
+
+// sortInto reads r into all, unless it is over or cannot be read.
+func sortInto[T any](s *state, all *[]stored[T], r Record, over func(T) bool) {
+	d := stored[T]{rec: r}
+	switch {
+	case s.g.open(r, &d.data) != nil:
+		s.unreadable = append(s.unreadable, r)
+	case over(d.data):
+		s.debris = append(s.debris, r)
+	default:
+		*all = append(*all, d)
+	}
 }
 
 // order sorts by age; the id settles ties, so that every process ends the same.
@@ -261,14 +262,15 @@ func (s *state) endUnreadable() {
 	}
 }
 
-// endAll stages the end of every session and flow, of those that cannot be read
-// as well.
+// endAll stages the end of every session, flow and known browser, of those that
+// cannot be read as well.
 func (s *state) endAll() {
 	s.endUnreadable()
 	for len(s.sessions) > 0 {
 		s.endSession(s.sessions[0].rec.ID)
 	}
 	s.endPendings(func(pendingData) bool { return true })
+	s.endBrowsers(func(string) bool { return true })
 }
 
 // tell stages an event, and its entry in the history when it is one to keep.
@@ -276,6 +278,9 @@ func (s *state) tell(e Event) {
 	e.Actor, e.Note, e.User, e.At = s.actor, s.note, s.user.ID, s.now.UTC()
 	e.Client, e.Device = s.client, s.client.device()
 	s.events = append(s.events, e)
+	if s.g.notifier != nil && e.Name.noticed() {
+		s.notices = append(s.notices, s.notice(e)...)
+	}
 	if !e.Name.kept() {
 		return
 	}

@@ -246,12 +246,13 @@ func (p *Pending) ConfirmTOTP(ctx context.Context, code string) (Outcome, error)
 // bind stages a as the user's. From this commit on she holds a factor.
 func (f *flow) bind(ctx context.Context, a authenticator) error {
 	d := &f.account.data
-	first := !d.holds()
-	if first && f.g.marker != nil {
-		if err := f.g.marker.MarkEnrolled(ctx, f.user.ID, true); err != nil {
-			return &unavailable{"tell the marker", ReasonDirectoryFailed, err}
-		}
+	if err := f.mark(ctx); err != nil {
+		return err
 	}
+	if err := f.needList(ctx); err != nil {
+		return err
+	}
+	f.unremember()
 	if d.Tries[TOTP.String()].disabled(f.g.policy.Limits, TOTP) {
 		d.TOTP = nil // SP 800-63B-4 section 3.2.2: bound anew, not waited out
 		f.tell(Event{Name: EventFactorRemoved, Method: TOTP})
@@ -265,7 +266,7 @@ func (f *flow) bind(ctx context.Context, a authenticator) error {
 	f.data.Staged, f.data.Bound = nil, true
 	f.accept(TOTP)
 	f.tell(Event{Name: EventFactorAdded, Method: TOTP})
-	if first {
+	if len(d.TOTP) == 1 && d.CodeSet == "" {
 		return f.issueCodes(ctx)
 	}
 	return nil
@@ -336,7 +337,7 @@ func (s *Session) RenameTOTP(ctx context.Context, id, label string) error {
 	})
 }
 
-// RemoveTOTP removes an authenticator. With the last one go the backup codes and
+// RemoveTOTP removes an authenticator. With the last factor go the backup codes and
 // the "ask at sign-in" switch. It needs a fresh proof (*StepUpError), and returns
 // ErrForbidden when the user has no authenticator with this id, or when it is the
 // last and a rule requires one. When the Marker fails it returns ErrUnavailable
@@ -344,22 +345,14 @@ func (s *Session) RenameTOTP(ctx context.Context, id, label string) error {
 func (s *Session) RemoveTOTP(ctx context.Context, id string) error {
 	last := false
 	err := s.s().change(ctx, bounded, "remove_totp", func(f *flow) error {
-		d := &f.account.data
-		left := slices.DeleteFunc(slices.Clone(d.TOTP), func(a authenticator) bool { return a.ID == id })
-		if len(left) == len(d.TOTP) {
+		after := f.account.data
+		after.TOTP = slices.DeleteFunc(slices.Clone(after.TOTP), func(a authenticator) bool { return a.ID == id })
+		if len(after.TOTP) == len(f.account.data.TOTP) {
 			return refuse(ErrForbidden, ReasonUnknownFactor)
 		}
-		rules := f.g.policy.Rules
-		if len(left) == 0 && rules.Require != RequireOff && !f.now.Before(rules.From) {
-			return refuse(ErrForbidden, ReasonFactorRequired)
-		}
-		d.TOTP, f.touched = left, true
-		if len(left) == 0 {
-			d.Codes, d.CodeSet, d.Unsaved, d.Ask = nil, "", false, false
-		}
-		last = len(left) == 0
-		f.tell(Event{Name: EventFactorRemoved, Method: TOTP})
-		return nil
+		var err error
+		last, err = f.reduce(after, TOTP)
+		return err
 	})
 	if err != nil || !last {
 		return err
@@ -378,6 +371,7 @@ func (s *Session) SetAskAtSignIn(ctx context.Context, on bool) error {
 		}
 		if f.account.data.Ask != on {
 			f.account.data.Ask, f.touched = on, true
+			f.unremember()
 			f.tell(Event{Name: EventAskChanged})
 		}
 		return nil

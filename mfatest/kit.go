@@ -22,7 +22,8 @@ type Kit struct {
 	Inbox  *Inbox     // every mail and text message
 	Config mfa.Config // what Guard was made from
 
-	failing *failing
+	failing  *failing
+	browsers *sync.Map // of user to []string
 }
 
 // New returns a kit. Backup codes are hashed at next to no cost, so that enrolling
@@ -36,6 +37,8 @@ func New(t testing.TB, options ...func(*mfa.Config)) *Kit {
 		Clock:  NewClock(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)),
 		Events: &Events{},
 		Inbox:  &Inbox{},
+
+		browsers: &sync.Map{},
 	}
 	keys, err := mfa.ParseKeys(mfa.NewKey())
 	if err != nil {
@@ -121,10 +124,30 @@ func Phone() mfa.Client {
 	}
 }
 
+// Browsers returns what user's laptop keeps of the sign-ins that SignIn and Enroll
+// have made there, for mfa.SignIn.Browsers: it is a known browser of hers.
+func (k *Kit) Browsers(user string) []string {
+	tokens, _ := k.browsers.Load(user)
+	list, _ := tokens.([]string)
+	return list
+}
+
+func (k *Kit) keep(user string, out mfa.Outcome) {
+	if out.Browser() != "" {
+		k.browsers.Store(user, []string{out.Browser()})
+	}
+}
+
+func (k *Kit) signIn(ctx context.Context, user string) (mfa.Outcome, error) {
+	out, err := k.Guard.SignIn(ctx, mfa.SignIn{User: user, First: mfa.PasswordFirst(), Client: Laptop(), Browsers: k.Browsers(user)})
+	k.keep(user, out)
+	return out, err
+}
+
 // SignIn signs user in with a password from a laptop and returns what it led to.
 func (k *Kit) SignIn(t testing.TB, user string) mfa.Outcome {
 	t.Helper()
-	out, err := k.Guard.SignIn(t.Context(), mfa.SignIn{User: user, First: mfa.PasswordFirst(), Client: Laptop()})
+	out, err := k.signIn(t.Context(), user)
 	if err != nil {
 		t.Fatalf("SignIn(%q): %v (%s)", user, err, mfa.ReasonOf(err))
 	}
@@ -145,7 +168,7 @@ func (k *Kit) Enroll(t testing.TB, user string) (*Authenticator, *mfa.Session, [
 }
 
 func (k *Kit) enroll(ctx context.Context, user string) (*Authenticator, *mfa.Session, []string, error) {
-	out, err := k.Guard.SignIn(ctx, mfa.SignIn{User: user, First: mfa.PasswordFirst(), Client: Laptop()})
+	out, err := k.signIn(ctx, user)
 	if err == nil && out.Session != nil {
 		out, err = out.Session.StepUp(ctx, mfa.ToEnroll(mfa.TOTP), "")
 	}
@@ -156,6 +179,7 @@ func (k *Kit) enroll(ctx context.Context, user string) (*Authenticator, *mfa.Ses
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	k.keep(user, out)
 	k.Clock.Advance(app.Period())
 	return app, out.Session, codes, nil
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -49,6 +50,7 @@ type key struct {
 	outer [sha256.BlockSize]byte // the two hashes (RFC 2104)
 	token cipher.AEAD            // of tokens
 	seal  cipher.AEAD            // of secrets at rest
+	code  []byte                 // HMAC key of short codes
 }
 
 // New returns a new random key as text.
@@ -114,6 +116,7 @@ func derive(secret []byte) *key {
 		id:    [idSize]byte(subkey("key id", idSize)),
 		token: gcm("token"),
 		seal:  gcm("secret at rest"),
+		code:  subkey("short code", 32),
 	}
 	copy(k.inner[:], subkey("record version", 32))
 	k.outer = k.inner
@@ -230,4 +233,26 @@ func join(b []byte, fields ...string) []byte {
 		b = append(b, f...)
 	}
 	return b
+}
+
+// MAC returns the key id and an HMAC-SHA-256 over fields: what is kept of a code
+// that is too short to be hashed. Whoever has the records and not the keys cannot
+// try all codes.
+func (r *Ring) MAC(fields ...string) []byte {
+	return r.keys[0].short(fields)
+}
+
+// CheckMAC reports whether mac is that of fields, in constant time.
+func (r *Ring) CheckMAC(mac []byte, fields ...string) bool {
+	if len(mac) != idSize+sha256.Size {
+		return false
+	}
+	k := r.find(mac[:idSize])
+	return k != nil && subtle.ConstantTimeCompare(k.short(fields), mac) == 1
+}
+
+func (k *key) short(fields []string) []byte {
+	h := hmac.New(sha256.New, k.code)
+	h.Write(join(make([]byte, 0, 256), fields...))
+	return h.Sum(append(make([]byte, 0, idSize+sha256.Size), k.id[:]...))
 }
