@@ -65,7 +65,8 @@ func TestR30_NoMutableVariable(t *testing.T) {
 		".ErrRefused": sentinel, ".ErrThrottled": sentinel, ".ErrStepUp": sentinel, ".ErrForbidden": sentinel, ".ErrUndelivered": sentinel, ".ErrUnavailable": sentinel,
 		".errChanged": sentinel, ".base32Secret": encoding,
 		"internal/keyring.ErrUnknownKey": sentinel, "internal/keyring.ErrForged": sentinel, "internal/keyring.encoding": encoding,
-		"internal/phc.ErrMalformed": sentinel, "internal/phc.encoding": encoding,
+		"internal/gate.ErrFull":     sentinel,
+		"internal/phc.ErrMalformed": sentinel, "internal/phc.ErrUnknownKey": sentinel, "internal/phc.encoding": encoding,
 		"internal/qrimage._": conforms,
 	}
 	for name, file := range sources(t) {

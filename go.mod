@@ -7,6 +7,7 @@ require (
 	github.com/mileusna/useragent v1.3.5
 	github.com/pquerna/otp v1.5.0
 	golang.org/x/crypto v0.58.0
+	golang.org/x/text v0.44.0
 	pgregory.net/rapid v1.3.0
 )
 

@@ -3,6 +3,8 @@ package mfa
 import (
 	"context"
 	"fmt"
+
+	"github.com/seed-1320b244/mfa/internal/phc"
 )
 
 // hashPassword computes a password hash with a salt of its own. It waits for a
@@ -43,13 +45,13 @@ func (h *hasher) matches(ctx context.Context, hash, secret string) (bool, error)
 		return false, err
 	}
 	defer func() { <-h.g.hashing }()
-	ok, err := h.g.hashCost.Verify(hash, []byte(secret))
+	found, err := h.g.hashCost.Verify(hash, []byte(secret))
 	if err != nil {
 		return false, &unavailable{"compare a hash", ReasonMalformedRecord, fmt.Errorf("stored hash: %w", err)}
 	}
 	if h.seen == nil {
 		h.seen = make(map[string]bool)
 	}
-	h.seen[hash] = ok
-	return ok, nil
+	h.seen[hash] = found != phc.Mismatch
+	return h.seen[hash], nil
 }

@@ -13,6 +13,7 @@ require (
 	github.com/boombuler/barcode v1.1.0 // indirect
 	github.com/mileusna/useragent v1.3.5 // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.44.0 // indirect
 )
 
 replace github.com/seed-1320b244/mfa => ../

@@ -15,6 +15,7 @@ require (
 	github.com/mileusna/useragent v1.3.5 // indirect
 	github.com/pquerna/otp v1.5.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.44.0 // indirect
 )
 
 replace github.com/seed-1320b244/mfa => ../

@@ -1,5 +1,6 @@
 // Package phc hashes low-entropy secrets with Argon2id and writes hashes as PHC
-// strings, which carry their parameters so that these can be raised.
+// strings, which carry their parameters so that these can be raised. It also
+// compares with hashes that other systems made: bcrypt, scrypt and PBKDF2.
 package phc
 
 import (
@@ -12,12 +13,28 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
 )
 
-// A Cost is how expensive new hashes are. Use Standard.
+// A Cost is how expensive new hashes are, and the key that goes into them. Use
+// Standard.
 type Cost struct {
 	Memory uint32 // KiB
 	Passes uint32
+	Pepper Pepper // zero: none
+}
+
+// A Pepper is a key that is not kept where the hashes are (SP 800-63B-4 section
+// 3.1.1.2): whoever reads those alone cannot even try a guess. The secret is
+// replaced by its MAC before Argon2 runs. The hash names the key, so that
+// several can be in use; one made with an older key is stale. A key that hashes
+// were made with cannot be dropped before all of them are replaced.
+type Pepper struct {
+	// ID names the key of new hashes, in 1 to 8 bytes. "" is no pepper.
+	ID string
+	// MAC returns the MAC of secret under the key named id, and whether there is
+	// such a key.
+	MAC func(id string, secret []byte) (mac []byte, known bool)
 }
 
 // Standard is 19 MiB and 2 passes (OWASP ASVS 5.0 appendix C), 30 ms on a core of
@@ -28,8 +45,8 @@ func Standard() Cost { return Cost{Memory: 19456, Passes: 2} }
 // stealing.
 func Insecure() Cost { return Cost{Memory: 8, Passes: 1} }
 
-// All hashes have one lane, a salt of 128 and a tag of 256 bits (RFC 9106 section
-// 4).
+// All hashes made here have one lane, a salt of 128 and a tag of 256 bits (RFC
+// 9106 section 4).
 const (
 	lanes   = 1
 	saltLen = 16
@@ -37,88 +54,243 @@ const (
 )
 
 // What Verify accepts. Whoever can write a hash could otherwise make comparing it
-// cost any amount of memory or time; argon2 panics on zero passes or lanes.
+// cost any amount of memory or time; argon2 panics on zero passes or lanes. The
+// bounds of every scheme allow at most about a second on a core of 2026.
 const (
 	maxMemory = 256 << 10 // KiB
 	maxPasses = 16
+	maxFilled = 1 << 20 // KiB, memory times passes
 	maxLanes  = 16
+	minSalt   = 8
 	maxSalt   = 64
 	minTag    = 16
 	maxTag    = 64
+	maxKeyID  = 8
 	maxHash   = 256
 )
 
-// ErrMalformed means that a string is no hash that Verify accepts.
-var ErrMalformed = errors.New("phc: malformed hash, or parameters out of bounds")
+// importMark begins a stored hash that was made elsewhere.
+const importMark = "import:"
+
+var (
+	// ErrMalformed means that a string is no hash that Verify accepts.
+	ErrMalformed = errors.New("phc: malformed hash, or parameters out of bounds")
+	// ErrUnknownKey means that the pepper of a hash is not known any more.
+	ErrUnknownKey = errors.New("phc: made with an unknown pepper")
+)
 
 var encoding = base64.RawStdEncoding.Strict()
 
-// Hash returns the hash of secret with a new random salt.
+// A Result is what comparing found.
+type Result int
+
+const (
+	// Mismatch: the hash is that of another secret.
+	Mismatch Result = iota
+	// Match: it is the hash of this secret.
+	Match
+	// MatchStale: it is, and the secret should be hashed anew. See Cost.Stale.
+	MatchStale
+	// MatchTruncated: the hash knows only the first 72 bytes, and these agree. A
+	// new secret must be set. Do not hash this one: its end was never compared, and
+	// what was typed there by mistake would become part of the secret.
+	MatchTruncated
+)
+
+// Hash returns the hash of secret, in Unicode normalization form C (SP 800-63B-4
+// section 3.1.1.2), with a new random salt.
 func (c Cost) Hash(secret []byte) string {
+	secret = norm.NFC.Bytes(secret)
+	keyID := ""
+	if id := c.Pepper.ID; id != "" {
+		mac, known := c.Pepper.MAC(id, secret)
+		if !known || len(id) > maxKeyID {
+			panic("phc: a pepper that does not know its own key")
+		}
+		secret, keyID = mac, ",keyid="+encoding.EncodeToString([]byte(id))
+	}
 	salt := make([]byte, saltLen)
 	rand.Read(salt)
 	tag := argon2.IDKey(secret, salt, c.Passes, c.Memory, lanes, tagLen)
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.Memory, c.Passes, lanes,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d%s$%s$%s", argon2.Version, c.Memory, c.Passes, lanes, keyID,
 		encoding.EncodeToString(salt), encoding.EncodeToString(tag))
+}
+
+// Import returns hash, made by another system, as it is to be stored. What it
+// marks is compared with the bytes as typed: nobody knows whether the other
+// system normalized them. It takes
+//
+//	$argon2id$v=19$m=,t=,p=$salt$hash
+//	$2a$, $2b$ or $2y$ bcrypt
+//	$scrypt$ln=,r=,p=$salt$hash
+//	$pbkdf2-sha256$i=,l=$salt$hash     also -sha512 and -sha1; l may be missing
+//	$pbkdf2-sha256$29000$salt$hash     passlib; also -sha512, and $pbkdf2$ with SHA-1
+//	pbkdf2_sha256$600000$salt$hash     Django; also pbkdf2_sha1
+//
+// and fails with ErrMalformed on everything else, and on what would cost too much
+// to compare with. Whoever has the same figures in another notation can write
+// them as one of these.
+func Import(hash string) (string, error) {
+	marked := importMark + hash
+	_, err := parse(marked)
+	return marked, err
+}
+
+// Stale reports whether hash should be replaced when its secret is next known: it
+// was imported, or made with less memory, fewer passes or another pepper than c
+// has. So is what Verify refuses.
+func (c Cost) Stale(hash string) bool {
+	s, err := parse(hash)
+	return err != nil || s.stale(c)
+}
+
+// KiB returns how much memory Verify takes for hash, or for the empty one.
+func (c Cost) KiB(hash string) int {
+	if s, err := parse(hash); err == nil {
+		return s.kib
+	}
+	return int(c.Memory)
 }
 
 // Verify reports whether hash is that of secret, whatever it cost. It does no work
 // for a malformed hash, but that of c for the empty one, which matches nothing:
-// not having a hash must not show in the time.
-func (c Cost) Verify(hash string, secret []byte) (bool, error) {
+// not having a hash must not show in the time. An imported hash takes the time of
+// its own scheme until it is replaced, and that does show. It returns ErrMalformed
+// or ErrUnknownKey.
+func (c Cost) Verify(hash string, secret []byte) (Result, error) {
 	if hash == "" {
 		argon2.IDKey(secret, make([]byte, saltLen), c.Passes, c.Memory, lanes, tagLen)
-		return false, nil
+		return Mismatch, nil
 	}
-	p, err := parse(hash)
+	s, err := parse(hash)
 	if err != nil {
-		return false, err
+		return Mismatch, err
 	}
-	tag := argon2.IDKey(secret, p.salt, p.passes, p.memory, p.lanes, uint32(len(p.tag)))
-	return subtle.ConstantTimeCompare(tag, p.tag) == 1, nil
+	if !s.imported {
+		secret = norm.NFC.Bytes(secret)
+	}
+	if s.keyID != "" {
+		mac, known := []byte(nil), false
+		if c.Pepper.MAC != nil {
+			mac, known = c.Pepper.MAC(s.keyID, secret)
+		}
+		if !known {
+			return Mismatch, ErrUnknownKey
+		}
+		secret = mac
+	}
+	equal, err := s.compare(secret)
+	switch {
+	case err != nil || !equal:
+		return Mismatch, err
+	case s.limit > 0 && len(secret) > s.limit:
+		return MatchTruncated, nil
+	case s.stale(c):
+		return MatchStale, nil
+	}
+	return Match, nil
 }
 
-type params struct {
-	memory, passes uint32
-	lanes          uint8
-	salt, tag      []byte
+// stored is a parsed hash.
+type stored struct {
+	imported       bool
+	memory, passes uint32 // of Argon2
+	keyID          string
+	kib            int // what compare allocates
+	limit          int // how many bytes of a secret count; 0: all
+	compare        func(secret []byte) (bool, error)
 }
 
-func parse(hash string) (params, error) {
-	var p params
+func (s stored) stale(c Cost) bool {
+	return s.imported || s.memory < c.Memory || s.passes < c.Passes || s.keyID != c.Pepper.ID
+}
+
+// parse reads a hash and checks everything that it says before anything is done
+// with it.
+func parse(hash string) (stored, error) {
 	if len(hash) > maxHash {
-		return p, ErrMalformed
+		return stored{}, ErrMalformed
 	}
+	text, imported := strings.CutPrefix(hash, importMark)
+	var s stored
+	var ok bool
+	switch {
+	case strings.HasPrefix(text, "$argon2id$"):
+		s, ok = parseArgon2id(text, !imported)
+	case !imported:
+		// Only Argon2id is made here.
+	case strings.HasPrefix(text, "$2"):
+		s, ok = parseBcrypt(text)
+	case strings.HasPrefix(text, "$scrypt$"):
+		s, ok = parseScrypt(text)
+	case strings.HasPrefix(text, "$pbkdf2"):
+		s, ok = parsePBKDF2(text)
+	case strings.HasPrefix(text, "pbkdf2_"):
+		s, ok = parseDjango(text)
+	}
+	if !ok {
+		return stored{}, ErrMalformed
+	}
+	s.imported = imported
+	return s, nil
+}
+
+// parseArgon2id allows a pepper only in hashes made here: that of another system
+// is not known.
+func parseArgon2id(hash string, pepper bool) (stored, bool) {
 	parts := strings.Split(hash, "$")
-	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v=19" {
-		return p, ErrMalformed
+	if len(parts) != 6 || parts[2] != "v=19" {
+		return stored{}, false
 	}
-	figures := strings.Split(parts[3], ",")
-	if len(figures) != 3 {
-		return p, ErrMalformed
+	figures, keyID, keyed := strings.Cut(parts[3], ",keyid=")
+	id, err := encoding.DecodeString(keyID)
+	if err != nil || keyed && (!pepper || len(id) == 0 || len(id) > maxKeyID) {
+		return stored{}, false
 	}
-	var n [3]uint64
-	for i, f := range []struct {
-		name string
-		max  uint64
-	}{{"m=", maxMemory}, {"t=", maxPasses}, {"p=", maxLanes}} {
-		text, ok := strings.CutPrefix(figures[i], f.name)
-		v, err := strconv.ParseUint(text, 10, 32)
+	n, ok := numbers(figures, figure{"m=", maxMemory}, figure{"t=", maxPasses}, figure{"p=", maxLanes})
+	if !ok || n[0] < 8*n[2] /* RFC 9106 section 3.1 */ || n[0]*n[1] > maxFilled {
+		return stored{}, false
+	}
+	salt, tag, ok := decode(encoding, parts[4], parts[5], minSalt)
+	s := stored{memory: uint32(n[0]), passes: uint32(n[1]), keyID: string(id), kib: int(n[0])}
+	s.compare = func(secret []byte) (bool, error) {
+		got := argon2.IDKey(secret, salt, s.passes, s.memory, uint8(n[2]), uint32(len(tag)))
+		return subtle.ConstantTimeCompare(got, tag) == 1, nil
+	}
+	return s, ok
+}
+
+// A figure is a number in a hash: how its name reads, and the most it may be.
+type figure struct {
+	name string
+	max  uint64
+}
+
+// numbers reads comma-separated figures, all of them, in this order.
+func numbers(text string, figures ...figure) ([]uint64, bool) {
+	parts := strings.Split(text, ",")
+	if len(parts) != len(figures) {
+		return nil, false
+	}
+	n := make([]uint64, len(figures))
+	for i, f := range figures {
+		digits, ok := strings.CutPrefix(parts[i], f.name)
+		v, err := strconv.ParseUint(digits, 10, 32)
 		// One spelling a number: no sign, no leading zero.
-		if !ok || err != nil || v < 1 || v > f.max || strconv.FormatUint(v, 10) != text {
-			return p, ErrMalformed
+		if !ok || err != nil || v < 1 || v > f.max || strconv.FormatUint(v, 10) != digits {
+			return nil, false
 		}
 		n[i] = v
 	}
-	if n[0] < 8*n[2] { // RFC 9106 section 3.1
-		return p, ErrMalformed
-	}
-	p.memory, p.passes, p.lanes = uint32(n[0]), uint32(n[1]), uint8(n[2])
-	var err1, err2 error
-	p.salt, err1 = encoding.DecodeString(parts[4])
-	p.tag, err2 = encoding.DecodeString(parts[5])
-	if err1 != nil || err2 != nil || len(p.salt) < 8 || len(p.salt) > maxSalt || len(p.tag) < minTag || len(p.tag) > maxTag {
-		return p, ErrMalformed
-	}
-	return p, nil
+	return n, true
+}
+
+// decode reads a salt of at least least bytes, and a tag.
+func decode(enc *base64.Encoding, salt64, tag64 string, least int) (salt, tag []byte, ok bool) {
+	salt, err1 := enc.DecodeString(salt64)
+	tag, err2 := enc.DecodeString(tag64)
+	// The decoder passes over line breaks.
+	ok = err1 == nil && err2 == nil && !strings.ContainsAny(salt64+tag64, "\r\n") &&
+		len(salt) >= least && len(salt) <= maxSalt && len(tag) >= minTag && len(tag) <= maxTag
+	return salt, tag, ok
 }

@@ -1,10 +1,15 @@
 package phc_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/seed-1320b244/mfa/internal/keyring"
 	"github.com/seed-1320b244/mfa/internal/phc"
 )
 
@@ -13,16 +18,16 @@ func TestVerify(t *testing.T) {
 	hash := cost.Hash([]byte("secret"))
 	for _, c := range []struct {
 		name, hash, secret string
-		want               bool
+		want               phc.Result
 	}{
-		{"right", hash, "secret", true},
-		{"wrong", hash, "Secret", false},
-		{"empty secret", hash, "", false},
-		{"no hash", "", "secret", false},
-		{"no hash, empty secret", "", "", false},
+		{"right", hash, "secret", phc.Match},
+		{"wrong", hash, "Secret", phc.Mismatch},
+		{"empty secret", hash, "", phc.Mismatch},
+		{"no hash", "", "secret", phc.Mismatch},
+		{"no hash, empty secret", "", "", phc.Mismatch},
 		// From the Argon2 reference implementation: t=2, m=2^8 KiB, p=1.
-		{"known", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4", "password", true},
-		{"known, wrong", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4", "passworD", false},
+		{"known", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4", "password", phc.Match},
+		{"known, wrong", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4", "passworD", phc.Mismatch},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got, err := cost.Verify(c.hash, []byte(c.secret)); got != c.want || err != nil {
@@ -66,20 +71,165 @@ func TestVerifyRefuses(t *testing.T) {
 		"old version":        with("v=16", "m=256,t=2,p=1", salt, tag),
 		"no version":         "$argon2id$m=256,t=2,p=1$" + salt + "$" + tag,
 		"argon2i":            strings.Replace(with("v=19", "m=256,t=2,p=1", salt, tag), "argon2id", "argon2i", 1),
-		"bcrypt":             "$2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234",
+		"unmarked bcrypt":    "$2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234",
 		"bad salt":           with("v=19", "m=256,t=2,p=1", "c29tZXNhbHQ=", tag),
 		"non-canonical salt": with("v=19", "m=256,t=2,p=1", "c29tZXNhbHR", tag),
 		"short salt":         with("v=19", "m=256,t=2,p=1", "c29t", tag),
 		"bad tag":            with("v=19", "m=256,t=2,p=1", salt, "!"),
 		"short tag":          with("v=19", "m=256,t=2,p=1", salt, "c29t"),
 		"trailing":           with("v=19", "m=256,t=2,p=1", salt, tag) + "$",
+		"too much in all":    with("v=19", "m=262144,t=5,p=1", salt, tag),
+		"salt over lines":    with("v=19", "m=256,t=2,p=1", "c29t\nZXNhbHQ", tag),
+		"empty key id":       with("v=19", "m=256,t=2,p=1,keyid=", salt, tag),
+		"long key id":        with("v=19", "m=256,t=2,p=1,keyid=MTIzNDU2Nzg5", salt, tag),
+		"bad key id":         with("v=19", "m=256,t=2,p=1,keyid=A", salt, tag),
+		"key id not last":    with("v=19", "m=256,t=2,keyid=QUJDRA,p=1", salt, tag),
+		"unmarked scrypt":    "$scrypt$ln=4,r=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
+		"two marks":          "import:import:" + with("v=19", "m=256,t=2,p=1", salt, tag),
 		"long":               with("v=19", "m=256,t=2,p=1", strings.Repeat("A", 256), tag),
 		"text":               "secret",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if ok, err := phc.Insecure().Verify(hash, []byte("password")); ok || !errors.Is(err, phc.ErrMalformed) {
-				t.Errorf("got %v, %v, want ErrMalformed", ok, err)
+			refused(t, hash)
+		})
+	}
+}
+
+// refused checks that no work is done for hash: all that costs memory allocates
+// it, and of the rest nobody lives to see the end.
+func refused(t *testing.T, hash string) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	found, err := phc.Insecure().Verify(hash, []byte("password"))
+	runtime.ReadMemStats(&after)
+	if found != phc.Mismatch || !errors.Is(err, phc.ErrMalformed) {
+		t.Errorf("got %v, %v, want ErrMalformed", found, err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 8<<10 {
+		t.Errorf("allocated %d bytes", n)
+	}
+	if !phc.Insecure().Stale(hash) {
+		t.Error("not stale")
+	}
+	if n := phc.Insecure().KiB(hash); n != 8 {
+		t.Errorf("takes %d KiB, want those of the hash that hides it", n)
+	}
+}
+
+// At a bound a hash is still accepted; TestVerifyRefuses has what lies one past it.
+func TestVerifyAtBounds(t *testing.T) {
+	const salt, tag = "c29tZXNhbHQ", "nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
+	for _, c := range []struct{ name, figures, salt, tag string }{
+		{"passes", "m=8,t=16,p=1", salt, tag},
+		{"lanes", "m=128,t=1,p=16", salt, tag},
+		{"memory", "m=262144,t=1,p=1", salt, tag},
+		{"long salt and tag", "m=8,t=1,p=1", strings.Repeat("A", 86), strings.Repeat("A", 86)},
+		{"short tag", "m=8,t=1,p=1", salt, strings.Repeat("A", 22)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			hash := "$argon2id$v=19$" + c.figures + "$" + c.salt + "$" + c.tag
+			if found, err := phc.Insecure().Verify(hash, []byte("password")); found != phc.Mismatch || err != nil {
+				t.Errorf("got %v, %v, want a mismatch", found, err)
 			}
 		})
+	}
+}
+
+// TestR23_NFC: however a character is composed, it is the same secret, and nothing
+// else is: no case, no space, no compatible character is folded.
+func TestR23_NFC(t *testing.T) {
+	cost := phc.Insecure()
+	for _, c := range []struct {
+		name, set, typed string
+		want             phc.Result
+	}{
+		{"composed, decomposed", "caf\u00e9", "cafe\u0301", phc.Match},
+		{"decomposed, composed", "cafe\u0301", "caf\u00e9", phc.Match},
+		{"angstrom", "\u212b", "\u00c5", phc.Match},
+		{"ligature", "\ufb01le", "file", phc.Mismatch},
+		{"full width", "\uff21", "A", phc.Mismatch},
+		{"no-break space", "a\u00a0b", "a b", phc.Mismatch},
+		{"sharp s", "stra\u00dfe", "strasse", phc.Mismatch},
+		{"case", "Secret", "secret", phc.Mismatch},
+		{"trailing space", "secret ", "secret", phc.Mismatch},
+		{"after a zero", "nul\x00byte", "nul", phc.Mismatch},
+		{"after 80 bytes", strings.Repeat("a", 80) + "b", strings.Repeat("a", 80) + "c", phc.Mismatch},
+		{"not text", "\xff\xfe", "\xff\xfe", phc.Match},
+		{"not text, differs", "\xff\xfe", "\xff\xfd", phc.Mismatch},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got, err := cost.Verify(cost.Hash([]byte(c.set)), []byte(c.typed)); got != c.want || err != nil {
+				t.Errorf("got %v, %v, want %v", got, err, c.want)
+			}
+		})
+	}
+}
+
+// peppers returns the pepper of a ring of keys that are their names.
+func peppers(names ...string) phc.Pepper {
+	return phc.Pepper{ID: names[0], MAC: func(id string, secret []byte) ([]byte, bool) {
+		if !slices.Contains(names, id) {
+			return nil, false
+		}
+		h := hmac.New(sha256.New, []byte(id))
+		h.Write(secret)
+		return h.Sum(nil), true
+	}}
+}
+
+// A hash says which pepper it was made with, needs it, and is stale as soon as
+// another one is current, or none.
+func TestPepper(t *testing.T) {
+	with := func(p phc.Pepper) phc.Cost { return phc.Cost{Memory: 8, Passes: 1, Pepper: p} }
+	plain, old, both, fresh := with(phc.Pepper{}), with(peppers("old")), with(peppers("new", "old")), with(peppers("new"))
+	bare, made, renewed := plain.Hash([]byte("caf\u00e9")), old.Hash([]byte("caf\u00e9")), both.Hash([]byte("caf\u00e9"))
+	if !strings.HasPrefix(made, "$argon2id$v=19$m=8,t=1,p=1,keyid=b2xk$") || !strings.Contains(renewed, ",keyid=bmV3$") {
+		t.Errorf("made %s and %s", made, renewed)
+	}
+	for _, c := range []struct {
+		name string
+		cost phc.Cost
+		hash string
+		want phc.Result
+		err  error
+	}{
+		{"its own", old, made, phc.Match, nil},
+		{"an older one", both, made, phc.MatchStale, nil},
+		{"the newer one", both, renewed, phc.Match, nil},
+		{"the newer one alone", fresh, renewed, phc.Match, nil},
+		{"dropped", fresh, made, phc.Mismatch, phc.ErrUnknownKey},
+		{"no pepper any more", plain, made, phc.Mismatch, phc.ErrUnknownKey},
+		{"from before there was one", both, bare, phc.MatchStale, nil},
+		{"under another name", both, strings.Replace(made, "b2xk", "bmV3", 1), phc.Mismatch, nil},
+		{"name cut off", both, strings.Replace(made, ",keyid=b2xk", "", 1), phc.Mismatch, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got, err := c.cost.Verify(c.hash, []byte("cafe\u0301")); got != c.want || !errors.Is(err, c.err) {
+				t.Errorf("got %v, %v, want %v, %v", got, err, c.want, c.err)
+			}
+			if got, err := c.cost.Verify(c.hash, []byte("cafe")); got != phc.Mismatch || !errors.Is(err, c.err) {
+				t.Errorf("another secret: got %v, %v", got, err)
+			}
+		})
+	}
+}
+
+// A ring's peppers are what Cost wants.
+func TestPepperOfRing(t *testing.T) {
+	old, fresh := keyring.New(), keyring.New()
+	cost := func(keys string) phc.Cost {
+		ring, err := keyring.Parse(keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return phc.Cost{Memory: 8, Passes: 1, Pepper: phc.Pepper{ID: ring.PepperID(), MAC: ring.Pepper}}
+	}
+	hash := cost(old).Hash([]byte("secret"))
+	if got, err := cost(fresh+" "+old).Verify(hash, []byte("secret")); got != phc.MatchStale || err != nil {
+		t.Errorf("after a rotation: got %v, %v", got, err)
+	}
+	if got, err := cost(fresh).Verify(hash, []byte("secret")); got != phc.Mismatch || !errors.Is(err, phc.ErrUnknownKey) {
+		t.Errorf("after the key was dropped: got %v, %v", got, err)
 	}
 }
