@@ -1,0 +1,4 @@
+package blocklist
+
+// Table is what the binary carries.
+func Table() string { return table }
