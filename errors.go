@@ -208,3 +208,19 @@ const (
 	ReasonAdviseCodes    Reason = "advise_codes"           // few backup codes are left, or none, or they were not saved
 	ReasonAdviseSessions Reason = "advise_review_sessions" // several sessions: are they all yours?
 )
+
+// Why a new password is refused. Each is the Reason of a Requirement.
+const (
+	ReasonPasswordTooShort  Reason = "password_too_short"     // fewer characters than PasswordPolicy.Min
+	ReasonPasswordTooLong   Reason = "password_too_long"      // more than PasswordPolicy.Max
+	ReasonPasswordNoUpper   Reason = "password_no_upper"      // no upper-case letter
+	ReasonPasswordNoLower   Reason = "password_no_lower"      // no lower-case letter
+	ReasonPasswordNoDigit   Reason = "password_no_digit"      // no digit
+	ReasonPasswordNotText   Reason = "password_not_text"      // not UTF-8
+	ReasonPasswordCommon    Reason = "password_common"        // on the list of those tried first, alone or with a decoration
+	ReasonPasswordPattern   Reason = "password_pattern"       // repetition, sequence, row of keys
+	ReasonPasswordContext   Reason = "password_context"       // names of the service, the user, the organizations
+	ReasonPasswordReused    Reason = "password_reused"        // one of the last PasswordPolicy.History
+	ReasonPasswordBreached  Reason = "password_breached"      // known to have leaked
+	ReasonPasswordUnchecked Reason = "password_breach_failed" // PasswordPolicy.Breach failed
+)

@@ -216,6 +216,10 @@ func TestRow_E12_ReasonsStay(t *testing.T) {
 		ReasonUndelivered=undelivered ReasonNoNotifier=no_notifier ReasonNoAddress=no_address ReasonAddressUnproven=address_unproven
 		ReasonAddressChanged=address_changed ReasonUnknownBrowser=unknown_browser ReasonRemembered=remembered_browser
 		ReasonConfirmAddress=confirm_address
+		ReasonPasswordTooShort=password_too_short ReasonPasswordTooLong=password_too_long ReasonPasswordNoUpper=password_no_upper
+		ReasonPasswordNoLower=password_no_lower ReasonPasswordNoDigit=password_no_digit ReasonPasswordNotText=password_not_text
+		ReasonPasswordCommon=password_common ReasonPasswordPattern=password_pattern ReasonPasswordContext=password_context
+		ReasonPasswordReused=password_reused ReasonPasswordBreached=password_breached ReasonPasswordUnchecked=password_breach_failed
 `)
 	var words []string
 	for _, file := range sources(t) {
