@@ -117,7 +117,7 @@ func (f *flow) enter() (token string, err error) {
 
 // been reports whether the user signed in before. Her first browser is not news.
 func (s *state) been() bool {
-	return slices.ContainsFunc(s.history.data.Entries, func(e entry) bool { return e.Name == EventSignedIn })
+	return s.history.data.has(EventSignedIn)
 }
 
 // endBrowsers stages the end of the browsers that match: they are not known any

@@ -183,18 +183,26 @@ func settle[T any](ctx context.Context, g *Guard, issued []issue[T]) (*issue[T],
 
 // seal makes a record: the value as JSON, and a version that authenticates it.
 func (g *Guard) seal(k Key, expires time.Time, value any) Record {
-	data, err := json.Marshal(value)
-	if err != nil {
-		panic("mfa: " + err.Error()) // only for types that JSON cannot hold
-	}
-	r := Record{Key: k, Data: data}
+	r := Record{Key: k, Data: encode(value)}
 	var unix int64
 	if !expires.IsZero() {
 		r.Expires = seconds(expires)
 		unix = r.Expires.Unix()
 	}
-	r.Version = g.ring.Version(unix, data, k.Owner, k.Kind, k.ID)
+	r.Version = g.ring.Version(unix, r.Data, k.Owner, k.Kind, k.ID)
 	return r
+}
+
+// encode returns the JSON of value.
+func encode(value any) []byte {
+	if own, ok := value.(interface{ encode() []byte }); ok {
+		return own.encode()
+	}
+	data, err := json.Marshal(value)
+	if err != nil {
+		panic("mfa: " + err.Error()) // only for types that JSON cannot hold
+	}
+	return data
 }
 
 // seconds is t as a store keeps it: whole Unix seconds, UTC.
@@ -215,8 +223,8 @@ func (g *Guard) open(r Record, into any) error {
 		return bad(ReasonTampered, err)
 	}
 	var err error
-	if d, ok := into.(*sessionData); ok {
-		err = d.decode(r.Data)
+	if own, ok := into.(interface{ decode([]byte) error }); ok {
+		err = own.decode(r.Data)
 	} else {
 		err = json.Unmarshal(r.Data, into)
 	}

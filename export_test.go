@@ -56,3 +56,14 @@ func TokenSecret(g *Guard, kind, text string) []byte {
 
 // ParseSession is the decoder of sessions that does without encoding/json.
 func ParseSession(text string) (SessionData, bool) { return parseSession(text) }
+
+// ReadPast takes a history apart without encoding/json, and returns it put together
+// again and its entries. It reports false when it leaves data to encoding/json.
+func ReadPast(data []byte) (again []byte, entries []entry, ok bool, err error) {
+	raw, ok := splitPast(data)
+	p := past{recordVersion, raw}
+	if ok {
+		entries, err = p.read()
+	}
+	return p.encode(), entries, ok, err
+}

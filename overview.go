@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -57,7 +58,10 @@ func (s *Session) Overview(ctx context.Context) (Overview, error) {
 	if err != nil {
 		return Overview{}, err
 	}
-	o := f.overview()
+	o, err := f.overview()
+	if err != nil {
+		return Overview{}, err
+	}
 	for i := range o.Sessions {
 		o.Sessions[i].Current = o.Sessions[i].ID == s.ID()
 	}
@@ -65,7 +69,11 @@ func (s *Session) Overview(ctx context.Context) (Overview, error) {
 }
 
 // overview shows a user without her secrets.
-func (s *state) overview() Overview {
+func (s *state) overview() (Overview, error) {
+	past, err := s.history.data.read()
+	if err != nil {
+		return Overview{}, err
+	}
 	a, limits := &s.account.data, s.g.policy.Limits
 	o := Overview{CodesLeft: len(a.Codes), CodesSaved: !a.Unsaved, AskAtSignIn: a.Ask}
 	for _, t := range a.TOTP {
@@ -88,11 +96,11 @@ func (s *state) overview() Overview {
 			Created: unix(d.data.Created), LastSeen: unix(d.data.Seen), Expires: d.rec.Expires,
 		})
 	}
-	for i := len(s.history.data.Entries) - 1; i >= 0; i-- {
-		o.Activity = append(o.Activity, s.history.data.Entries[i].event(s.user.ID))
+	for _, e := range slices.Backward(past) {
+		o.Activity = append(o.Activity, e.event(s.user.ID))
 	}
 	o.Switches, o.Browsers, o.Advice = s.switches(), s.browserList(), s.advice()
-	return o
+	return o, nil
 }
 
 func (s *state) advice() []Reason {
@@ -158,13 +166,17 @@ func (g *Guard) Export(ctx context.Context, user string) ([]byte, error) {
 	for i, at := range a.Failures {
 		failures[i] = unix(at)
 	}
+	o, err := s.overview()
+	if err != nil {
+		return nil, err
+	}
 	out, err := json.MarshalIndent(struct {
 		User string
 		Overview
 		MustEnroll, PasswordCompromised, Disabled, Forgotten bool
 		WrongProofs                                          map[string]tries
 		FailedSecondFactors                                  []time.Time
-	}{user, s.overview(), a.MustEnroll, a.Compromised, a.Disabled, a.Forgotten, a.Tries, failures}, "", "\t")
+	}{user, o, a.MustEnroll, a.Compromised, a.Disabled, a.Forgotten, a.Tries, failures}, "", "\t")
 	if err != nil {
 		return nil, &unavailable{"export", ReasonMalformedRecord, err}
 	}

@@ -29,7 +29,7 @@ type state struct {
 	owner  string
 
 	account stored[account]
-	history stored[history]
+	history stored[past]
 	// Sessions, pendings and browsers that are not over, oldest first. Nil until list has
 	// read them. What is over is deleted by the next commit that has room. What
 	// cannot be read ends only with everything else: another process may have the
@@ -112,7 +112,7 @@ func (s *state) list(ctx context.Context) error {
 		return &unavailable{"list records", ReasonStoreFailed, err}
 	}
 	s.sessions, s.pendings, s.browsers, s.debris, s.unreadable = nil, nil, nil, nil, nil
-	s.account, s.history = stored[account]{rec: Record{Key: s.accountKey()}}, stored[history]{rec: Record{Key: s.historyKey()}}
+	s.account, s.history = stored[account]{rec: Record{Key: s.accountKey()}}, stored[past]{rec: Record{Key: s.historyKey()}}
 	for _, r := range records {
 		if err := s.sort(r); err != nil {
 			return err
@@ -196,13 +196,13 @@ func (s *state) setAccount(r Record) error {
 }
 
 func (s *state) setHistory(r Record) error {
-	s.history = stored[history]{rec: r}
+	s.history = stored[past]{rec: r}
 	if r.Version == "" {
 		return nil
 	}
 	err := s.g.open(r, &s.history.data)
 	if err != nil && s.anew {
-		s.history.data, err = history{}, nil
+		s.history.data, err = past{}, nil
 	}
 	return err
 }
@@ -291,9 +291,8 @@ func (s *state) tell(e Event) {
 	if s.actor != s.user.ID {
 		h.Actor = s.actor
 	}
-	entries := append(slices.Clone(s.history.data.Entries), h)
-	s.history.data.Entries = entries[max(0, len(entries)-maxHistory):]
-	s.put(s.history.rec, time.Time{}, history{V: recordVersion, Entries: s.history.data.Entries})
+	s.history.data.add(h)
+	s.put(s.history.rec, time.Time{}, s.history.data)
 }
 
 // commit returns what to write, nil when the operation changes nothing.
