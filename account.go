@@ -74,7 +74,10 @@ type account struct {
 	Addresses   map[string]address `json:"addresses,omitempty"` // by Method.String
 	Ask         bool               `json:"ask,omitempty"`       // ask at sign-in
 	MustEnroll  bool               `json:"mustenroll,omitempty"`
-	Tries       map[string]tries   `json:"tries,omitempty"`    // by Method.String
+	Tries       map[string]tries   `json:"tries,omitempty"`     // by Method.String
+	WeakCodes   bool               `json:"weakcodes,omitempty"` // imported, and of less than 64 bits
+	Import      []byte             `json:"import,omitempty"`    // MAC of what was imported
+	Password    passwordData       `json:"password,omitzero"`
 	Failures    []int64            `json:"failures,omitempty"` // failed second factors after a right password, 30 days
 	Compromised bool               `json:"compromised,omitempty"`
 	Warned      int64              `json:"warned,omitempty"`  // when the user was last told of failed second factors
@@ -129,7 +132,7 @@ func (s *state) held() []holding {
 func (s *state) usability(m Method, lost bool) usability {
 	t := s.account.data.Tries[m.String()]
 	switch {
-	case lost || t.disabled(s.g.policy.Limits, m):
+	case lost || s.account.data.disabled(s.g.policy.Limits, m):
 		return unusable
 	case t.left(s.g.policy.Limits, m, s.now) > 0:
 		return waiting
@@ -147,6 +150,13 @@ func (s *state) reachable() []holding {
 		}
 	}
 	return by
+}
+
+// disabled reports whether m must be bound anew. Imported backup codes that could be
+// guessed are treated like codes of an app.
+func (a *account) disabled(l Limits, m Method) bool {
+	t := a.Tries[m.String()]
+	return t.disabled(l, m) || m == BackupCode && a.WeakCodes && t.Wrong >= l.TriesBeforeDisable
 }
 
 // setTries replaces the count of m.

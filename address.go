@@ -146,9 +146,10 @@ func (s *state) hold(ctx context.Context, m Method, to string) error {
 	}
 	a := s.address(m)
 	if pinned := s.openAddress(m, a.Sealed); pinned != to {
-		if a.Sealed != nil {
-			// The old one is told before it is gone.
-			s.tell(Event{Name: EventAddressChanged, Method: m})
+		if pinned != "" {
+			if err := s.tellReplaced(m, pinned); err != nil {
+				return err
+			}
 		}
 		a.Sealed, a.Proven = s.sealAddress(m, to), s.now.Unix()
 	}
@@ -156,6 +157,25 @@ func (s *state) hold(ctx context.Context, m Method, to string) error {
 	s.setAddress(m, a)
 	s.tell(Event{Name: EventFactorAdded, Method: m})
 	s.unremember()
+	return nil
+}
+
+// tellReplaced tells an address, before it is gone, that another takes its place, and
+// gives it a link that restores it.
+func (s *state) tellReplaced(m Method, old string) error {
+	from := len(s.notices)
+	s.tell(Event{Name: EventAddressChanged, Method: m})
+	for i := range s.notices[from:] {
+		n := &s.notices[from+i]
+		if n.Channel != m || n.To != old || s.alive(undoAddress) >= maxUndos {
+			continue
+		}
+		link, err := s.link(undoAddress, m, old, undoFor)
+		if err != nil {
+			return err
+		}
+		n.token, n.Expires = link.token, link.Expires
+	}
 	return nil
 }
 

@@ -52,7 +52,7 @@ func (a *Admin) Unlock(ctx context.Context, user string) error {
 	return a.a.change(ctx, user, asItIs, func(s *state) {
 		for _, m := range []Method{TOTP, BackupCode, SMSCode, EmailCode} {
 			t := s.account.data.Tries[m.String()]
-			if t.left(s.g.policy.Limits, m, s.now) > 0 && !t.disabled(s.g.policy.Limits, m) {
+			if t.left(s.g.policy.Limits, m, s.now) > 0 && !s.account.data.disabled(s.g.policy.Limits, m) {
 				t.Last = 0
 				s.account.data.setTries(m, t)
 				s.touched = true

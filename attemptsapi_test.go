@@ -77,7 +77,7 @@ func TestR5_OnlySuccessOfTheMethodClears(t *testing.T) {
 	}
 	s := l.enter(t, l.backup(0))
 	count(3)
-	out, err := s.NewBackupCodes(t.Context())
+	out, err := s.NewBackupCodes(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestR6_RefusedByLockCostsNothing(t *testing.T) {
 	flow := l.flow(t)
 	l.wrongSoFar(t, mfa.TOTP, 5)
 	l.wrongSoFar(t, mfa.BackupCode, 5)
-	hashes := mfa.CountHashes(l.Guard, t.Context().Done())
+	hashes := mfa.CountHashes(l.Guard)
 	l.tally.take()
 	l.Events.Take()
 	for _, pr := range []mfa.Proof{l.right(), l.wrong(), l.backup(0), l.wrongBackup()} {

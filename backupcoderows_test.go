@@ -40,7 +40,7 @@ func TestR12_LastFactorTakesCodes(t *testing.T) {
 	if out, err := l.signIn(t, "ann"); err != nil || out.Session == nil {
 		t.Errorf("the next sign-in: %v, want nothing asked", err)
 	}
-	_, err = s.NewBackupCodes(t.Context())
+	_, err = s.NewBackupCodes(t.Context(), "")
 	wants(t, err, mfa.ErrForbidden, mfa.ReasonNoFactor)
 	err = s.SetAskAtSignIn(t.Context(), true)
 	wants(t, err, mfa.ErrForbidden, mfa.ReasonNoFactor)
@@ -198,7 +198,7 @@ func TestRow_C6_NewBackupCodes(t *testing.T) {
 	l := newLab(t)
 	l.enter(t, l.backup(0))
 	s := l.enter(t, l.right())
-	out, err := s.NewBackupCodes(t.Context())
+	out, err := s.NewBackupCodes(t.Context(), "")
 	if err != nil || out.Pending == nil {
 		t.Fatalf("%v (%s)", err, mfa.ReasonOf(err))
 	}

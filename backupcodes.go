@@ -105,7 +105,7 @@ func (m *codeMaker) make(ctx context.Context) error {
 		if slices.ContainsFunc(kept, func(c backupCode) bool { return c.Selector == selector }) {
 			continue
 		}
-		hash, err := m.g.hashPassword(ctx, secret)
+		hash, err := m.g.codeHasher().hash(ctx, secret)
 		if err != nil {
 			return err
 		}
@@ -128,7 +128,7 @@ func (f *flow) issueCodes(ctx context.Context) error {
 		}
 	}
 	a := &f.account.data
-	a.Codes, a.CodeSet, a.Unsaved = slices.Clone(f.codes.kept), keyring.NewToken("", "").ID, true
+	a.Codes, a.CodeSet, a.Unsaved, a.WeakCodes = slices.Clone(f.codes.kept), keyring.NewToken("", "").ID, true, false
 	f.touched = true
 	clear, err := json.Marshal(f.codes.clear)
 	if err != nil {
@@ -155,11 +155,14 @@ func (f *flow) openCodes() []string {
 // useBackupCode looks for code among the user's and takes it out. Hit or miss
 // costs one hash.
 func (f *flow) useBackupCode(ctx context.Context, code string, h *hasher) (Reason, error) {
+	a := &f.account.data
+	if len(a.Codes) > 0 && a.Codes[0].Selector == "" {
+		return f.useImportedCode(ctx, code, h)
+	}
 	normal, ok := normalizeBackupCode(code)
 	if !ok {
 		return ReasonMalformedCode, nil
 	}
-	a := &f.account.data
 	hash := ""
 	i := slices.IndexFunc(a.Codes, func(c backupCode) bool { return c.Selector == normal[:selectorLen] })
 	if i >= 0 {
@@ -180,18 +183,24 @@ func (f *flow) useBackupCode(ctx context.Context, code string, h *hasher) (Reaso
 
 // NewBackupCodes replaces the backup codes: the old set is void from this commit
 // on. The Outcome is a Pending at StepSaveCodes. It needs a fresh proof
-// (*StepUpError), and returns ErrForbidden when the user holds no factor that
-// they could back up. It does not ask for the password: a host that wants it
-// compares it first.
-func (s *Session) NewBackupCodes(ctx context.Context) (Outcome, error) {
+// (*StepUpError) and the user's password (ErrRefused, *ThrottledError), which is not
+// looked at when neither the library nor Config.Passwords has one of hers. It
+// returns ErrForbidden when she holds no factor that the codes could back up.
+func (s *Session) NewBackupCodes(ctx context.Context, password string) (Outcome, error) {
 	const action = "new_backup_codes"
 	codes := &codeMaker{g: s.s().g}
+	h := s.s().g.passwordHasher()
 	return s.s().open(ctx, ToConfirm(action), func(f *flow) (Outcome, error) {
 		if err := f.fresh(action); err != nil {
 			return Outcome{}, err
 		}
 		if !f.account.data.holds() {
 			return Outcome{}, refuse(ErrForbidden, ReasonNoFactor)
+		}
+		if f.checks() {
+			if err := f.passwordAgain(ctx, h, password); err != nil {
+				return Outcome{}, err
+			}
 		}
 		f.codes = codes
 		if err := f.issueCodes(ctx); err != nil {

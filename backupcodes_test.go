@@ -166,7 +166,7 @@ func TestR3_BackupCodeReading(t *testing.T) {
 func TestR3_BackupCodeMalformed(t *testing.T) {
 	l := newLab(t)
 	flow := l.flow(t)
-	hashes := mfa.CountHashes(l.Guard, t.Context().Done())
+	hashes := mfa.CountHashes(l.Guard)
 	l.tally.take()
 	right := l.codes[0]
 	for _, code := range []string{
@@ -200,7 +200,7 @@ func TestR8_OneHashATry(t *testing.T) {
 	}()
 	used := l.codes[9]
 	l.enter(t, l.backup(9))
-	hashes := mfa.CountHashes(l.Guard, t.Context().Done())
+	hashes := mfa.CountHashes(l.Guard)
 	for _, c := range []struct {
 		name      string
 		code      string
@@ -238,7 +238,7 @@ func TestR8_OneHashATry(t *testing.T) {
 func TestR8_AnotherSetMeanwhile(t *testing.T) {
 	l := newLab(t)
 	p := l.pending(t, l.flow(t)) // has read the old set
-	if _, err := l.session.NewBackupCodes(t.Context()); err != nil {
+	if _, err := l.session.NewBackupCodes(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
 	_, err := p.Verify(t.Context(), l.backup(0))

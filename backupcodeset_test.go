@@ -52,7 +52,7 @@ func TestR8_Set(t *testing.T) {
 	letters := make(map[rune]int)
 	const sets = 100
 	for range sets {
-		out, err := l.session.NewBackupCodes(t.Context())
+		out, err := l.session.NewBackupCodes(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestR8_Set(t *testing.T) {
 		}
 		l.change(t, "ann", func(d *mfa.AccountData) { d.Unsaved = false })
 		l.session = l.enter(t, l.right())
-		if out, err = l.session.NewBackupCodes(t.Context()); err != nil {
+		if out, err = l.session.NewBackupCodes(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 		l.codes = out.Pending.BackupCodes().Reveal()
@@ -204,11 +204,11 @@ func TestR8_LeftUnsaved(t *testing.T) {
 // replaced by those of another shows nothing and saves nothing.
 func TestR8_TwoUnsavedFlows(t *testing.T) {
 	l := newLab(t)
-	first, err := l.session.NewBackupCodes(t.Context())
+	first, err := l.session.NewBackupCodes(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := l.session.NewBackupCodes(t.Context())
+	second, err := l.session.NewBackupCodes(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,12 +241,12 @@ func TestR8_TwoUnsavedFlows(t *testing.T) {
 func TestR8_Regenerate(t *testing.T) {
 	l := newLab(t)
 	l.Clock.Advance(time.Hour)
-	_, err := l.session.NewBackupCodes(t.Context())
+	_, err := l.session.NewBackupCodes(t.Context(), "")
 	wants(t, err, mfa.ErrStepUp, mfa.ReasonStale)
 	out := l.elevate(t, l.session, mfa.ToConfirm("new_backup_codes"), l.right())
 	l.tally.take()
 	l.Events.Take()
-	if out, err = out.Session.NewBackupCodes(t.Context()); err != nil || out.Pending.Need().Step != mfa.StepSaveCodes {
+	if out, err = out.Session.NewBackupCodes(t.Context(), ""); err != nil || out.Pending.Need().Step != mfa.StepSaveCodes {
 		t.Fatalf("%v (%s), want codes to save", err, mfa.ReasonOf(err))
 	}
 	if n := len(l.tally.take()); n != 1 {
@@ -284,7 +284,7 @@ func TestR8_CountLeft(t *testing.T) {
 // TestR8_TextFile: R8's codes can be kept as a text file, one a line.
 func TestR8_TextFile(t *testing.T) {
 	l := newLab(t)
-	out, err := l.session.NewBackupCodes(t.Context())
+	out, err := l.session.NewBackupCodes(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

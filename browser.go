@@ -27,6 +27,7 @@ type browserData struct {
 	// counts. Zero: the browser is known and not remembered.
 	Proof proofData `json:"m,omitzero"`
 	Until int64     `json:"u,omitempty"`
+	Wrong tries     `json:"w,omitzero"` // passwords, in a row
 }
 
 func (d *browserData) version() int        { return d.V }

@@ -62,7 +62,7 @@ func TestR30_NoMutableVariable(t *testing.T) {
 	const sentinel, encoding, conforms = "an error to compare with", "an immutable encoding", "a check by the compiler"
 	allowed := map[string]string{
 		".ErrConflict": sentinel, ".ErrInvalid": sentinel, ".ErrNoSession": sentinel, ".ErrNoPending": sentinel, ".ErrNoUser": sentinel,
-		".ErrRefused": sentinel, ".ErrThrottled": sentinel, ".ErrStepUp": sentinel, ".ErrForbidden": sentinel, ".ErrUndelivered": sentinel, ".ErrUnavailable": sentinel,
+		".ErrRefused": sentinel, ".ErrThrottled": sentinel, ".ErrStepUp": sentinel, ".ErrForbidden": sentinel, ".ErrUndelivered": sentinel, ".ErrWeak": sentinel, ".ErrUnavailable": sentinel,
 		".errChanged": sentinel, ".base32Secret": encoding,
 		"internal/keyring.ErrUnknownKey": sentinel, "internal/keyring.ErrForged": sentinel, "internal/keyring.encoding": encoding,
 		"internal/gate.ErrFull": sentinel, "internal/blocklist.table": "embedded, and a string",
@@ -201,7 +201,7 @@ func TestR30_NoGoroutine(t *testing.T) {
 	ctx := t.Context()
 	s := a.fresh("alice")
 	setup := a.setup(a.pending(s.StepUp(ctx, mfa.ToEnroll(mfa.TOTP), "")), "")
-	p := a.pending(s.NewBackupCodes(ctx))
+	p := a.pending(s.NewBackupCodes(ctx, ""))
 	_, err := p.Verify(ctx, wrongCode())
 	refused(t, err, mfa.ErrRefused, mfa.ReasonStepNotAsked)
 	s = a.finish(mfa.Outcome{Pending: p}, nil)

@@ -161,6 +161,12 @@ func policyFields() []policyField {
 		{name: "Limits.SMSPerNetwork", zero: 20, floor: 1, ceiling: 1_000},
 		{name: "Limits.SMSPerPrefix", zero: 60, floor: 1, ceiling: 10_000},
 		{name: "Limits.SMSPerInstallation", zero: 1_000, floor: 1, ceiling: 1_000_000},
+		{name: "Limits.PasswordsPerNetwork", zero: 600, floor: 10, ceiling: 100_000},
+		{name: "Limits.PasswordsPerLogin", zero: 30, floor: 10, ceiling: 1_000},
+		{name: "Limits.RecoversPerNetwork", zero: 30, floor: 1, ceiling: 10_000},
+		{name: "Password.Min", zero: 0, floor: 8, ceiling: 64, bad: []int64{1, 7}},
+		{name: "Password.Max", zero: 256, floor: 64, ceiling: 455},
+		{name: "Password.History", zero: 0, floor: 0, ceiling: 24},
 		{name: "AddressCheck", zero: int64(mfa.AddressAfterReset), floor: 0, ceiling: int64(mfa.InsecureAddressNever)},
 	}
 }
@@ -356,13 +362,13 @@ func TestConfigFieldsDocumented(t *testing.T) {
 			below := strings.TrimPrefix(path+"."+f.Name, ".")
 			if f.Type.Kind() == reflect.Struct && f.Type.PkgPath() == typ.PkgPath() && f.Type != reflect.TypeFor[mfa.Keys]() {
 				walk(f.Type, strings.TrimPrefix(below, "Policy."))
-			} else if typ != reflect.TypeFor[mfa.Config]() && f.Type.Kind() != reflect.Struct && f.Type.Kind() != reflect.Slice && !bounds[strings.TrimPrefix(below, "Policy.")] {
+			} else if typ != reflect.TypeFor[mfa.Config]() && f.Type.Kind() != reflect.Struct && f.Type.Kind() != reflect.Slice && f.Type.Kind() != reflect.Bool && f.Type.Kind() != reflect.Interface && !bounds[strings.TrimPrefix(below, "Policy.")] {
 				t.Errorf("%s has no bounds in policyFields", name)
 			}
 		}
 	}
 	walk(reflect.TypeFor[mfa.Config](), "")
-	for _, name := range []string{"Config", "Policy", "Rules", "TOTPPolicy", "Limits"} {
+	for _, name := range []string{"Config", "Policy", "Rules", "TOTPPolicy", "PasswordPolicy", "Limits"} {
 		if !documented[name] {
 			t.Errorf("%s was not looked at", name)
 		}

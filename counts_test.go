@@ -163,7 +163,7 @@ func TestR5_CountsSurvive(t *testing.T) {
 			refused(a.t, err, mfa.ErrRefused, mfa.ReasonMalformedCode)
 			return nil
 		}},
-		{name: "new codes", between: func(a *aliceKit) error { _, err := a.alice.NewBackupCodes(a.t.Context()); return err }},
+		{name: "new codes", between: func(a *aliceKit) error { _, err := a.alice.NewBackupCodes(a.t.Context(), ""); return err }},
 		{name: "signed out", between: func(a *aliceKit) error { return a.alice.SignOut(a.t.Context()) }},
 		{name: "sessions ended", between: func(a *aliceKit) error { return desk(a).EndSessions(a.t.Context(), "alice") }},
 		{name: "unlocked", between: func(a *aliceKit) error { return desk(a).Unlock(a.t.Context(), "alice") }},

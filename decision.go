@@ -119,6 +119,8 @@ type situation struct {
 	proofs     []Proven // second factors proven in this flow or session
 	remembered Proven   // what the browser proved when it was remembered; zero: it is not
 
+	mailed    bool      // the first factor was a password set through a mailed link: a mailed code adds nothing
+	modest    bool      // of the few actions that it frees all the same
 	strong    bool      // a code that was mailed is not enough, if anything else is held
 	confirm   bool      // a first factor takes a code sent to a proven address besides
 	reachable []holding // by what such a code could be sent
@@ -177,6 +179,7 @@ func (v verdict) allowed() bool { return !v.refused && v.step == 0 }
 // decide says what is missing before s.place is reached. It is the whole policy:
 // no other code asks whether somebody may pass.
 func decide(s situation) verdict {
+	s = s.unmailed()
 	var v verdict
 	switch s.place {
 	case toSignIn, toEnter:
@@ -198,6 +201,25 @@ func decide(s situation) verdict {
 		return verdict{step: StepNewPassword, why: ReasonCompromised}
 	}
 	return v
+}
+
+// unmailed takes out what a mailed code is worth after a password that was set
+// through a mailed link: whoever reads the mailbox has both (63B-4 section 3.1.3.1
+// allows mail to confirm an address, and not to authenticate). A rule it never
+// satisfies, and beside another factor it is not asked for.
+func (s situation) unmailed() situation {
+	if !s.mailed {
+		return s
+	}
+	noMail := slices.DeleteFunc(slices.Clone(s.held), func(h holding) bool { return h.method == EmailCode })
+	if len(factors(noMail)) > 0 {
+		s.held = noMail
+	}
+	s.rule.allowed = slices.DeleteFunc(slices.Clone(s.rule.allowed), func(m Method) bool { return m == EmailCode })
+	if len(s.rule.allowed) == 0 {
+		s.rule.allowed = []Method{TOTP}
+	}
+	return s
 }
 
 // suspect reports whether the first factor was a password that somebody else
@@ -271,6 +293,9 @@ func (s situation) asked(due bool) Reason {
 func (s situation) sensitive() verdict {
 	if v := s.freshly(); !v.allowed() {
 		return v
+	}
+	if held := factors(s.held); s.mailed && !s.modest && len(held) > 0 && !slices.ContainsFunc(held, func(h holding) bool { return h.method != EmailCode }) {
+		return verdict{refused: true, why: ReasonMailedPassword}
 	}
 	if s.place == toEnroll && !s.enrolled {
 		return s.enroll(verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonRequested})

@@ -29,6 +29,8 @@ var (
 	ErrThrottled = errors.New("mfa: too many tries")
 	// ErrStepUp is wrapped by *StepUpError.
 	ErrStepUp = errors.New("mfa: a fresh proof is needed")
+	// ErrWeak is wrapped by *WeakPasswordError.
+	ErrWeak = errors.New("mfa: password does not meet the policy")
 	// ErrForbidden means that a rule or a limit does not allow the operation.
 	ErrForbidden = errors.New("mfa: not allowed")
 	// ErrUndelivered means that the Notifier did not take a code. It may arrive all
@@ -181,6 +183,11 @@ const (
 	ReasonNoAddress          Reason = "no_address"          // the user has no address to send to
 	ReasonAddressUnproven    Reason = "address_unproven"    // nobody has shown yet that the address is hers
 	ReasonAddressChanged     Reason = "address_changed"     // the directory names another address than the one proven
+	ReasonWrongPassword      Reason = "wrong_password"      // counted
+	ReasonNoPassword         Reason = "no_password"         // neither the library nor Config.Passwords has one
+	ReasonNetworkBudget      Reason = "network_budget"      // the network asked too often in the last hour
+	ReasonMailedPassword     Reason = "mailed_password"     // the password was set through a mailed link, and nothing but mail was passed since
+	ReasonNotEmpty           Reason = "not_empty"           // an import into an account that has something already
 	ReasonUnknownBrowser     Reason = "unknown_browser"     // a sign-in from a browser that was not seen before
 )
 

@@ -74,6 +74,10 @@ const (
 	EventSecondFactorFailed EventName = "second_factor_failed" // *! wrong codes after the right password; at most once a day
 	EventBrowserRemembered  EventName = "browser_remembered"   // *! sign-in asks for no code there
 	EventBrowsersForgotten  EventName = "browsers_forgotten"   // * by the user, or by a change of what she holds
+	EventResetSent          EventName = "reset_sent"           // * a link to a new password
+	EventAddressRestored    EventName = "address_restored"     // *! by the link that the old address got
+	EventBreachUnchecked    EventName = "breach_unchecked"     // PasswordPolicy.Breach failed
+	EventImported           EventName = "imported"             // * from another system
 	EventResealed           EventName = "resealed"             // under the first key
 )
 
@@ -137,7 +141,7 @@ type entry struct {
 func (n EventName) kept() bool {
 	switch n {
 	case EventSignInStarted, EventSignInRefused, EventFlowCanceled, EventProofRefused, EventUserForgotten, EventResealed,
-		EventCodeSent, EventUndelivered, EventNewDevice:
+		EventCodeSent, EventUndelivered, EventNewDevice, EventBreachUnchecked:
 		return false
 	}
 	return true
@@ -148,7 +152,7 @@ func (n EventName) noticed() bool {
 	switch n {
 	case EventMethodLocked, EventMethodDisabled, EventPasswordSuspect, EventFactorAdded, EventFactorRemoved, EventCodesIssued,
 		EventCodeUsed, EventAskChanged, EventFactorsReset, EventCredentialsChanged, EventAddressChanged, EventNewDevice,
-		EventSecondFactorFailed, EventBrowserRemembered:
+		EventSecondFactorFailed, EventBrowserRemembered, EventAddressRestored:
 		return true
 	}
 	return false

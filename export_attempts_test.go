@@ -1,6 +1,10 @@
 package mfa
 
-import "time"
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
 
 // Tries is the count of one method, as accounts store it.
 type Tries = tries
@@ -25,22 +29,13 @@ func LimitsOf(p Policy) (Limits, error) {
 }
 
 // CountHashes returns a function that returns how many password hashes g computed
-// since. It counts right as long as g computes one at a time. The counting stops
-// when done is closed.
-func CountHashes(g *Guard, done <-chan struct{}) (count func() int) {
-	places, n, ask := make(chan struct{}), 0, make(chan int)
-	g.hashing = places
-	go func() {
-		for {
-			select {
-			case <-places: // taken
-				n++
-				places <- struct{}{} // given back
-			case ask <- n:
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() int { return <-ask }
+// since.
+func CountHashes(g *Guard) (count func() int) {
+	var n atomic.Int64
+	enter := g.hashing
+	g.hashing = func(ctx context.Context, kib int) (func(), error) {
+		n.Add(1)
+		return enter(ctx, kib)
+	}
+	return func() int { return int(n.Load()) }
 }

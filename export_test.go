@@ -17,6 +17,7 @@ const (
 	SessionKind       = kindSession
 	PendingKind       = kindPending
 	BrowserKind       = kindBrowser
+	LinkKind          = kindLink
 	MaxRecord         = maxRecord
 	MaxAuthenticators = maxAuthenticators
 )

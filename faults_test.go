@@ -119,7 +119,7 @@ func faultCases() []faultCase {
 			return p.SaveCodes(ctx)
 		}), true},
 		{"NewBackupCodes", off, onSession("alice", func(ctx context.Context, s *mfa.Session, _ string) (mfa.Outcome, error) {
-			return s.NewBackupCodes(ctx)
+			return s.NewBackupCodes(ctx, "")
 		}), false},
 		{"Revoke", off, onSession("bob", func(ctx context.Context, s *mfa.Session, other string) (mfa.Outcome, error) {
 			return mfa.Outcome{}, s.Revoke(ctx, other)

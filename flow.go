@@ -38,6 +38,8 @@ func (f *flow) situation() situation {
 		unsaved:     a.Unsaved,
 		compromised: a.Compromised,
 		byPassword:  f.data.First.Password,
+		mailed:      f.data.First.Mailed && a.Password.Mailed,
+		modest:      f.data.purpose().modest(),
 		firstAt:     unix(f.data.First.At),
 		skipped:     f.data.Skipped,
 		enrolled:    f.data.Bound,
@@ -121,6 +123,9 @@ func (f *flow) refusal(v verdict) error {
 // accept records a right proof: its method's count begins anew.
 func (f *flow) accept(m Method) {
 	delete(f.account.data.Tries, m.String())
+	if m != EmailCode {
+		f.account.data.Password.Mailed = false
+	}
 	f.data.Proofs = proved(f.data.Proofs, m, f.now.Unix())
 	f.touched, f.proven = true, m
 }
@@ -139,7 +144,7 @@ func (f *flow) reject(m Method, why Reason) error {
 	switch {
 	case t.Wrong == limits.TriesBeforeWait:
 		f.tell(Event{Name: EventMethodLocked, Method: m})
-	case t.Wrong == limits.TriesBeforeDisable && t.disabled(limits, m):
+	case t.Wrong == limits.TriesBeforeDisable && a.disabled(limits, m):
 		f.tell(Event{Name: EventMethodDisabled, Method: m})
 	case t.Wrong >= failuresBeforeNotice && f.againstPassword() && !f.now.Before(unix(a.Warned).Add(noticeEvery)):
 		a.Warned = f.now.Unix()
@@ -173,6 +178,14 @@ func (f *flow) miss() {
 	} else {
 		f.put(f.rec, f.rec.Expires, f.data)
 	}
+}
+
+// countMiss counts a wrong password on the flow.
+func (f *flow) countMiss(err error) error {
+	if ReasonOf(err) == ReasonWrongPassword {
+		f.miss()
+	}
+	return err
 }
 
 // consume voids the token. What stays until the flow would have ended is a
@@ -275,7 +288,8 @@ func (f *flow) needList(ctx context.Context) error {
 	if others.account.rec.Version != f.account.rec.Version {
 		return errChanged
 	}
-	f.sessions, f.browsers, f.debris, f.unreadable, f.listed = others.sessions, others.browsers, others.debris, others.unreadable, true
+	f.sessions, f.browsers, f.links = others.sessions, others.browsers, others.links
+	f.debris, f.unreadable, f.listed = others.debris, others.unreadable, true
 	f.pendings = slices.DeleteFunc(others.pendings, func(d stored[pendingData]) bool { return d.rec.Key == f.rec.Key })
 	return nil
 }

@@ -150,7 +150,7 @@ func (s *stage) playSession(t *testing.T, k *mfatest.Kit, a answers) {
 		a.check(t, "Overview", err)
 		_, err = h.StepUp(ctx, mfa.ToConfirm("x"), "")
 		a.check(t, "StepUp", err)
-		_, err = h.NewBackupCodes(ctx)
+		_, err = h.NewBackupCodes(ctx, "")
 		a.check(t, "NewBackupCodes", err)
 		a.check(t, "SetAskAtSignIn", h.SetAskAtSignIn(ctx, false))
 		a.check(t, "RenameTOTP", h.RenameTOTP(ctx, "2YTJw0EGTCm0oHH6AFyYmg", "x"))

@@ -108,7 +108,7 @@ func steppingUp(user string, to mfa.Purpose, ago time.Duration) func(*aliceKit) 
 
 // newCodes opens a flow that shows new backup codes.
 func newCodes(a *aliceKit) *underway {
-	p := a.pending(a.alice.NewBackupCodes(a.t.Context()))
+	p := a.pending(a.alice.NewBackupCodes(a.t.Context(), ""))
 	return &underway{p.Token(), a.alice.Token(), "alice", a.alice}
 }
 

@@ -24,7 +24,7 @@ func fullHouse(t testing.TB) *lab {
 	for range 14 {
 		l.flow(t)
 	}
-	if _, err := l.session.NewBackupCodes(t.Context()); err != nil {
+	if _, err := l.session.NewBackupCodes(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
 	out, err := l.session.StepUp(t.Context(), mfa.ToEnroll(mfa.TOTP), "")

@@ -171,7 +171,7 @@ func setupDeeds() []deed {
 			return func() error { return last(p.ConfirmTOTP(t.Context(), l.wrong().Code)) }
 		}, true, []told{{mfa.EventProofRefused, totp, mfa.ReasonWrongCode, false}}, ""},
 		{"codes saved", func(t *testing.T, l *lab) func() error {
-			out, err := l.session.NewBackupCodes(t.Context())
+			out, err := l.session.NewBackupCodes(t.Context(), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -197,7 +197,7 @@ func accountDeeds() []deed {
 			return func() error { return l.session.SetAskAtSignIn(t.Context(), true) }
 		}, false, nil, ""},
 		{"new backup codes", func(t *testing.T, l *lab) func() error {
-			return func() error { return last(l.session.NewBackupCodes(t.Context())) }
+			return func() error { return last(l.session.NewBackupCodes(t.Context(), "")) }
 		}, false, []told{{mfa.EventCodesIssued, mfa.BackupCode, "", false}}, ""},
 		{"too old a proof", func(t *testing.T, l *lab) func() error {
 			l.Clock.Advance(time.Hour)

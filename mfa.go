@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +34,10 @@ type Config struct {
 	// error of its refuses the message, as ErrForbidden. It must be quick and safe
 	// for concurrent use. Nil: none is refused.
 	BeforeSMS func(context.Context, Message) error
+	// Passwords keeps the password hashes. Nil: the library keeps those that it is
+	// given (SetPassword, Import); a host that compares passwords by itself gives it
+	// none.
+	Passwords Passwords
 	// Policy is the installation's rules and figures. Zero: safe defaults.
 	Policy Policy
 	// OnEvent is called once for every event, after the commit if there is one, in
@@ -69,8 +72,10 @@ type Guard struct {
 	beforeSMS func(context.Context, Message) error
 	marker    Marker    // nil when Users is none
 	addresses Addresses // likewise
+	finder    Finder    // likewise
+	passwords Passwords
 	hashCost  phc.Cost
-	hashing   chan struct{} // a place for each password hash computed at once
+	hashing   func(ctx context.Context, kib int) (leave func(), err error)
 }
 
 // New checks c and returns a Guard. Its error wraps ErrInvalid and names every
@@ -106,11 +111,12 @@ func New(c Config) (*Guard, error) {
 	g := &Guard{
 		issuer: c.Issuer, store: c.Store, users: c.Users, ring: c.Keys.ring(), policy: policy,
 		onEvent: c.OnEvent, notBefore: c.NotBefore, now: c.Now, hashCost: phc.Standard(),
-		hashing: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		hashing: newHashing(phc.Standard()), passwords: c.Passwords,
 	}
 	g.notifier, g.locator, g.beforeSMS = c.Notifier, c.Locator, c.BeforeSMS
 	g.marker, _ = c.Users.(Marker)
 	g.addresses, _ = c.Users.(Addresses)
+	g.finder, _ = c.Users.(Finder)
 	if g.now == nil {
 		g.now = time.Now
 	}

@@ -159,7 +159,7 @@ func (m *machine) StepUp(rt *rapid.T) {
 // NewCodes replaces the backup codes.
 func (m *machine) NewCodes(rt *rapid.T) {
 	p, s := m.session(rt)
-	m.do(rt, &operation{person: p, track: track{session: s.Token()}, run: func() (mfa.Outcome, error) { return s.NewBackupCodes(m.t.Context()) }})
+	m.do(rt, &operation{person: p, track: track{session: s.Token()}, run: func() (mfa.Outcome, error) { return s.NewBackupCodes(m.t.Context(), "") }})
 }
 
 // Settings is every other button of the security page.

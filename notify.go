@@ -49,19 +49,25 @@ type Message struct {
 	// Left is how many backup codes are left, in a notice about them.
 	Left int
 
-	code func() string // fmt prints a func as an address
+	code, token func() string // fmt prints a func as an address
 }
 
 // Code returns the code of a MessageCode or a MessageProof, "" of a notice.
 func (m Message) Code() string { return call(m.code) }
+
+// Token returns what makes up a link: of a MessageReset for Guard.ResetPassword, of
+// a notice that an address was replaced for Guard.UndoAddress; "" of others. The
+// link begins with the host's configured address, never with a request's Host.
+func (m Message) Token() string { return call(m.token) }
 
 // A MessageKind is a stable word: MessageCode, MessageProof, or for a notice the
 // name of the event that it tells of. EventName lists those.
 type MessageKind string
 
 const (
-	MessageCode  MessageKind = "code"          // a second factor: somebody signs in, or confirms an action
-	MessageProof MessageKind = "prove_address" // shows that the address is the user's
+	MessageCode  MessageKind = "code"           // a second factor: somebody signs in, or confirms an action
+	MessageProof MessageKind = "prove_address"  // shows that the address is the user's
+	MessageReset MessageKind = "reset_password" // leads to a new password
 )
 
 // A Locator turns an address into an approximate place, such as "Lisbon,

@@ -83,7 +83,7 @@ func (s *state) overview() (Overview, error) {
 	}
 	for _, h := range s.held() {
 		t := a.Tries[h.method.String()]
-		m := MethodStatus{Method: h.method, Usable: h.state == usable, Disabled: t.disabled(limits, h.method)}
+		m := MethodStatus{Method: h.method, Usable: h.state == usable, Disabled: a.disabled(limits, h.method)}
 		if left := t.left(limits, h.method, s.now); left > 0 && !m.Disabled {
 			m.Until = s.now.Add(left).UTC()
 		}

@@ -3,55 +3,368 @@ package mfa
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"slices"
+	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/seed-1320b244/mfa/internal/gate"
 	"github.com/seed-1320b244/mfa/internal/phc"
 )
 
-// hashPassword computes a password hash with a salt of its own. It waits for a
-// place: each hash takes 19 MiB, and as many run at once as Go runs threads.
-func (g *Guard) hashPassword(ctx context.Context, secret string) (string, error) {
-	if err := g.place(ctx); err != nil {
-		return "", err
-	}
-	defer func() { <-g.hashing }()
-	return g.hashCost.Hash([]byte(secret)), nil
+// Passwords is for hosts that keep their own password hashes. Nil: the library
+// keeps them. Implementations are safe for concurrent use.
+type Passwords interface {
+	// CheckPassword reports whether password is the user's. For the user "", who is
+	// nobody, it takes as long as for any other and returns false.
+	CheckPassword(ctx context.Context, user, password string) (bool, error)
+	// SetPassword stores a password that met the policy. Doing it again changes
+	// nothing. The library ends the user's sessions itself.
+	SetPassword(ctx context.Context, user, password string) error
 }
 
-// place waits for a place to hash, or for the end of ctx.
-func (g *Guard) place(ctx context.Context) error {
-	select {
-	case g.hashing <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return &unavailable{"wait to hash", ReasonHashing, ctx.Err()}
-	}
+// passwordData is what the account knows of the password.
+type passwordData struct {
+	Hash string   `json:"h,omitempty"` // "" when the host keeps it, and when there is none
+	Past []string `json:"p,omitempty"` // hashes of the ones before, newest first
+	// Mailed: it was set through a link that was mailed, and nothing but mail was
+	// passed since. Whoever reads the mailbox has it too.
+	Mailed bool `json:"m,omitempty"`
 }
 
-// hasher compares one secret with stored hashes for one operation. What it
-// computed stays known when the operation has to run again: a conflict costs no
-// second hash.
+const (
+	maxLogin = 320 // bytes; the longest mail address is shorter
+	// hashWaiters is how many requests wait for a place to hash: a queue of a thousand
+	// is half a minute on one core, about what a browser waits.
+	hashWaiters = 1000
+	triesAgain  = "password_again" // counts wrong passwords of somebody who is signed in
+)
+
+// newHashing bounds what hashing takes: 19 MiB for each thread that Go runs.
+func newHashing(c phc.Cost) func(context.Context, int) (func(), error) {
+	return gate.New(runtime.GOMAXPROCS(0)*int(c.Memory), hashWaiters).Enter
+}
+
+// hasher computes and compares password hashes for one operation. What it computed
+// stays known when the operation has to run again: a conflict costs no second hash.
 type hasher struct {
 	g    *Guard
-	seen map[string]bool
+	cost phc.Cost
+	seen map[string]phc.Result
+	made string
 }
 
-// matches reports whether hash is that of secret. An empty hash never matches and
-// costs the same.
-func (h *hasher) matches(ctx context.Context, hash, secret string) (bool, error) {
-	if ok, known := h.seen[hash]; known {
-		return ok, nil
-	}
-	if err := h.g.place(ctx); err != nil {
-		return false, err
-	}
-	defer func() { <-h.g.hashing }()
-	found, err := h.g.hashCost.Verify(hash, []byte(secret))
-	if err != nil {
-		return false, &unavailable{"compare a hash", ReasonMalformedRecord, fmt.Errorf("stored hash: %w", err)}
-	}
-	if h.seen == nil {
-		h.seen = make(map[string]bool)
-	}
-	h.seen[hash] = found != phc.Mismatch
-	return h.seen[hash], nil
+// codeHasher is for backup codes, passwordHasher for passwords: these have a pepper.
+func (g *Guard) codeHasher() *hasher { return &hasher{g: g, cost: g.hashCost} }
+
+func (g *Guard) passwordHasher() *hasher {
+	c := g.hashCost
+	c.Pepper = phc.Pepper{ID: g.ring.PepperID(), MAC: g.ring.Pepper}
+	return &hasher{g: g, cost: c}
 }
+
+// compare says what hash is to secret. The empty hash never matches and costs the
+// same.
+func (h *hasher) compare(ctx context.Context, hash, secret string) (phc.Result, error) {
+	if found, known := h.seen[hash]; known {
+		return found, nil
+	}
+	leave, err := h.enter(ctx, h.cost.KiB(hash))
+	if err != nil {
+		return phc.Mismatch, err
+	}
+	defer leave()
+	found, err := h.cost.Verify(hash, []byte(secret))
+	if err != nil {
+		return phc.Mismatch, &unavailable{"compare a hash", ReasonMalformedRecord, fmt.Errorf("stored hash: %w", err)}
+	}
+	h.remember(hash, found)
+	return found, nil
+}
+
+// matches reports whether hash is that of secret.
+func (h *hasher) matches(ctx context.Context, hash, secret string) (bool, error) {
+	found, err := h.compare(ctx, hash, secret)
+	return found != phc.Mismatch, err
+}
+
+// hash returns a hash of secret with a salt of its own, the same one when it is
+// called again.
+func (h *hasher) hash(ctx context.Context, secret string) (string, error) {
+	if h.made != "" {
+		return h.made, nil
+	}
+	leave, err := h.enter(ctx, int(h.cost.Memory))
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	h.made = h.cost.Hash([]byte(secret))
+	return h.made, nil
+}
+
+func (h *hasher) enter(ctx context.Context, kib int) (func(), error) {
+	leave, err := h.g.hashing(ctx, kib)
+	if err != nil {
+		return nil, &unavailable{"wait to hash", ReasonHashing, err}
+	}
+	return leave, nil
+}
+
+func (h *hasher) remember(key string, found phc.Result) {
+	if h.seen == nil {
+		h.seen = make(map[string]phc.Result)
+	}
+	h.seen[key] = found
+}
+
+// typed reports whether a password is one that anything is done with.
+func typed(password string) bool { return password != "" && len(password) <= maxPasswordBytes }
+
+// foldLogin makes spellings of a login alike, for counting.
+func foldLogin(login string) string {
+	return strings.ToLower(norm.NFC.String(strings.TrimSpace(login)))
+}
+
+// checks reports whether the library can compare the user's password.
+func (s *state) checks() bool { return s.g.passwords != nil || s.account.data.Password.Hash != "" }
+
+// comparePassword says what password is to the user, of a state without a user to
+// nobody.
+func (s *state) comparePassword(ctx context.Context, h *hasher, password string) (phc.Result, error) {
+	if s.g.passwords == nil {
+		return h.compare(ctx, s.account.data.Password.Hash, password)
+	}
+	const asked = "the host"
+	if found, known := h.seen[asked]; known {
+		return found, nil
+	}
+	ok, err := s.g.passwords.CheckPassword(ctx, s.user.ID, password)
+	if err != nil {
+		return phc.Mismatch, &unavailable{"check a password", ReasonDirectoryFailed, err}
+	}
+	found := phc.Mismatch
+	if ok && s.user.ID != "" {
+		found = phc.Match
+	}
+	h.remember(asked, found)
+	return found, nil
+}
+
+// passwordAgain compares the password of somebody who is signed in or on the way,
+// and counts a wrong one. The count is not that of sign-ins: a stranger's guesses
+// do not keep the user from proving hers.
+func (s *state) passwordAgain(ctx context.Context, h *hasher, password string) error {
+	a, limits := &s.account.data, s.g.policy.Limits
+	t := a.Tries[triesAgain]
+	if left := t.left(limits, Password, s.now); left > 0 {
+		return &ThrottledError{RetryAfter: left, reason: ReasonMethodLocked}
+	}
+	if !typed(password) {
+		return refuse(ErrRefused, ReasonWrongPassword)
+	}
+	found, err := s.comparePassword(ctx, h, password)
+	if err != nil {
+		return err
+	}
+	s.touched = true
+	if found != phc.Mismatch {
+		a.Tries = without(a.Tries, triesAgain)
+		return nil
+	}
+	if a.Tries == nil {
+		a.Tries = make(map[string]tries)
+	}
+	a.Tries[triesAgain] = t.add(s.now)
+	s.tell(Event{Name: EventProofRefused, Method: Password, Reason: ReasonWrongPassword})
+	return refuse(ErrRefused, ReasonWrongPassword)
+}
+
+// newPassword stages a password that meets the policy, or returns
+// *WeakPasswordError. Whatever the old one was suspected of goes with it.
+func (s *state) newPassword(ctx context.Context, h *hasher, password string, mailed bool) error {
+	if err := s.acceptable(ctx, password); err != nil {
+		return err
+	}
+	a := &s.account.data
+	p := passwordData{Mailed: mailed}
+	if s.g.passwords != nil {
+		if err := s.g.passwords.SetPassword(ctx, s.user.ID, password); err != nil {
+			return &unavailable{"set a password", ReasonDirectoryFailed, err}
+		}
+	} else {
+		var err error
+		if p.Hash, err = h.hash(ctx, password); err != nil {
+			return err
+		}
+		if a.Password.Hash != "" {
+			p.Past = append([]string{a.Password.Hash}, a.Password.Past...)
+		}
+		p.Past = p.Past[:min(len(p.Past), s.g.policy.Password.History)]
+	}
+	a.Password, a.Failures, a.Compromised = p, nil, false
+	a.Tries = without(without(a.Tries, Password.String()), triesAgain)
+	a.Changes++
+	s.touched = true
+	s.tell(Event{Name: EventCredentialsChanged, Method: Password})
+	return nil
+}
+
+// without returns tries without one of them.
+func without(all map[string]tries, name string) map[string]tries {
+	left := make(map[string]tries, len(all))
+	for n, t := range all {
+		if n != name {
+			left[n] = t
+		}
+	}
+	return left
+}
+
+// acceptable returns *WeakPasswordError unless password meets every requirement,
+// those included that take a hash or a question to somebody else.
+func (s *state) acceptable(ctx context.Context, password string) error {
+	p, facts := s.g.policy.Password, s.passwordFacts()
+	if err := weak(p.check(password, facts)); err != nil {
+		return err
+	}
+	if p.History > 0 {
+		old := append([]string{s.account.data.Password.Hash}, s.account.data.Password.Past...)
+		for _, hash := range slices.DeleteFunc(old, func(h string) bool { return h == "" }) {
+			again, err := s.g.passwordHasher().matches(ctx, hash, password)
+			if err != nil {
+				return err
+			}
+			facts.reused = facts.reused || again
+		}
+	}
+	var err error
+	if facts.breach, err = p.breached(ctx, password); err != nil {
+		s.tell(Event{Name: EventBreachUnchecked, Method: Password, Reason: facts.breach})
+	}
+	return weak(p.check(password, facts))
+}
+
+func weak(all []Requirement) error {
+	unmet := slices.DeleteFunc(all, func(r Requirement) bool { return r.Met })
+	if len(unmet) == 0 {
+		return nil
+	}
+	return &WeakPasswordError{Unmet: unmet}
+}
+
+// passwordFacts is what the policy has to know of the user.
+func (s *state) passwordFacts() passwordFacts {
+	r := s.g.policy.Rules
+	return passwordFacts{
+		besides: r.Require == RequireAtSignIn && !s.now.Before(r.From),
+		names:   []string{s.g.issuer, s.user.Name, s.user.Email},
+	}
+}
+
+// CheckPassword returns every requirement of Policy.Password, met or not, for a
+// page that ticks them off while the user types. What takes a hash or a question
+// to somebody else, the history and the breach check, is shown as met, and asked when
+// the password is set. It returns ErrNoUser, ErrInvalid or ErrUnavailable.
+func (g *Guard) CheckPassword(ctx context.Context, user, password string) ([]Requirement, error) {
+	if !validUser(user) || len(password) > maxPasswordBytes {
+		return nil, invalid("not a user id, or a password of more than 4 KiB")
+	}
+	s := g.newState(g.now(), Client{}, user)
+	if err := s.directory(ctx); err != nil {
+		return nil, err
+	}
+	return g.policy.Password.check(password, s.passwordFacts()), nil
+}
+
+// SetPassword stores a password for a user whom the host has just registered, or
+// recognized by other means, and ends everything that the old one began. It returns
+// *WeakPasswordError, ErrNoUser, ErrInvalid or ErrUnavailable, and tries until ctx
+// ends.
+func (g *Guard) SetPassword(ctx context.Context, user, password string) error {
+	h := g.passwordHasher()
+	return g.change(ctx, user, asItIs, func(s *state) error {
+		if err := s.directory(ctx); err != nil {
+			return err
+		}
+		if err := s.newPassword(ctx, h, password, false); err != nil {
+			return err
+		}
+		s.endAll()
+		return nil
+	})
+}
+
+// ChangePassword replaces the user's password. It needs a fresh proof
+// (*StepUpError) and the current password (ErrRefused, *ThrottledError). Everything
+// else of the user ends: other sessions, flows, remembered browsers, links. The
+// Outcome is this session with a new token. It returns *WeakPasswordError,
+// ErrForbidden when neither the library nor Config.Passwords has a password of hers,
+// ErrNoSession or ErrUnavailable.
+func (s *Session) ChangePassword(ctx context.Context, current, next string) (Outcome, error) {
+	const action = "change_password"
+	old, fresh := s.s().g.passwordHasher(), s.s().g.passwordHasher()
+	return s.s().open(ctx, ToConfirm(action), func(f *flow) (Outcome, error) {
+		if err := f.fresh(action); err != nil {
+			return Outcome{}, err
+		}
+		if !f.checks() {
+			return Outcome{}, refuse(ErrForbidden, ReasonNoPassword)
+		}
+		if err := f.passwordAgain(ctx, old, current); err != nil {
+			return Outcome{}, err
+		}
+		if err := f.newPassword(ctx, fresh, next, f.account.data.Password.Mailed); err != nil {
+			return Outcome{}, err
+		}
+		f.endOthers()
+		f.data.First = firstData{Password: true, At: f.now.Unix()}
+		f.proven = Password
+		return f.elevate()
+	})
+}
+
+// endOthers stages the end of everything but the session or the flow at work.
+func (f *flow) endOthers() {
+	own, rec := f.session, f.rec
+	if own != nil {
+		f.sessions = slices.DeleteFunc(f.sessions, func(d stored[sessionData]) bool { return d.rec.ID == own.rec.ID })
+	}
+	f.pendings = slices.DeleteFunc(f.pendings, func(d stored[pendingData]) bool { return d.rec.Key == rec.Key })
+	f.endAll()
+	f.ending = false
+}
+
+// SetPassword answers a Need for a new password (StepNewPassword), and ends
+// everything else of the user. It returns *WeakPasswordError, and ErrForbidden when
+// neither the library nor Config.Passwords keeps passwords: the host then has a form
+// of its own, and calls Guard.CredentialsChanged.
+func (p *Pending) SetPassword(ctx context.Context, password string) (Outcome, error) {
+	h := p.p().g.passwordHasher()
+	return p.p().run(ctx, func(f *flow) (Outcome, error) {
+		if v := decide(f.situation()); v.step != StepNewPassword {
+			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
+		}
+		if !f.checks() {
+			return Outcome{}, refuse(ErrForbidden, ReasonNoPassword)
+		}
+		if err := f.needList(ctx); err != nil {
+			return Outcome{}, err
+		}
+		if err := f.newPassword(ctx, h, password, false); err != nil {
+			return Outcome{}, err
+		}
+		f.endOthers()
+		return f.advance(ctx)
+	})
+}
+
+// WeakPasswordError says which requirements a new password misses. It wraps
+// ErrWeak.
+type WeakPasswordError struct {
+	Unmet []Requirement
+}
+
+func (e *WeakPasswordError) Error() string { return ErrWeak.Error() }
+func (e *WeakPasswordError) Unwrap() error { return ErrWeak }

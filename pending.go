@@ -274,13 +274,20 @@ func (h *pending) run(ctx context.Context, do func(*flow) (Outcome, error)) (Out
 // ErrRefused is the face of every wrong proof.
 func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 	h := p.p()
-	hashes := &hasher{g: h.g}
+	hashes, passwords := h.g.codeHasher(), h.g.passwordHasher()
 	owed := ""
 	out, err := h.run(ctx, func(f *flow) (Outcome, error) {
 		owed = ""
 		v := decide(f.situation())
 		if err := f.checkable(ctx, v, pr.Method); err != nil {
 			return Outcome{}, err
+		}
+		if pr.Method == Password {
+			if err := f.passwordAgain(ctx, passwords, pr.Code); err != nil {
+				return Outcome{}, f.countMiss(err)
+			}
+			f.data.First, f.proven = firstData{Password: true, At: f.now.Unix()}, Password
+			return f.advance(ctx)
 		}
 		to := f.sentTo()
 		why, err := f.check(ctx, pr, hashes)
@@ -322,7 +329,7 @@ func (f *flow) checkable(ctx context.Context, v verdict, m Method) error {
 	if v.step != StepVerify && (v.step != StepEnroll || !m.sent()) {
 		return refuse(ErrRefused, ReasonStepNotAsked)
 	}
-	if !slices.Contains(v.methods, m) || !m.second() {
+	if !slices.Contains(v.methods, m) || !m.second() && !(m == Password && f.checks()) {
 		return refuse(ErrRefused, ReasonMethodNotAsked)
 	}
 	if left := f.account.data.Tries[m.String()].left(f.g.policy.Limits, m, f.now); left > 0 {

@@ -10,12 +10,28 @@ import (
 // A Policy is the installation's rules and figures. The zero Policy is safe: it
 // asks nobody for a second factor who did not turn one on, and limits guessing.
 type Policy struct {
-	Rules  Rules      // for every user; zero: MFA is the user's choice
-	TOTP   TOTPPolicy // of authenticators bound from now on; zero: what every app understands
-	Limits Limits     // against guessing and growth; zero: the figures named there
+	Rules    Rules          // for every user; zero: MFA is the user's choice
+	TOTP     TOTPPolicy     // of authenticators bound from now on; zero: what every app understands
+	Limits   Limits         // against guessing and growth; zero: the figures named there
+	Password PasswordPolicy // of new passwords; zero: 15 characters, no common ones
 	// AddressCheck says when a user without a factor shows that she can read mail or
 	// texts at a proven address before she binds the first. Zero: after a reset.
 	AddressCheck AddressCheck
+}
+
+// PolicyClassic returns the zero Policy with the composition of passwords that many
+// sites ask for: 8 characters, an upper-case and a lower-case letter, a digit. SP
+// 800-63B-4 section 3.1.1.2 forbids such rules.
+func PolicyClassic() Policy { return Policy{Password: classicPasswords()} }
+
+// PolicyNIST returns a Policy that holds to SP 800-63B-4 at AAL2: a second factor at
+// every sign-in and none that is mailed, no remembered browser, sessions of 24 hours
+// that end when unused for one (section 2.2.3), passwords of 15 characters.
+func PolicyNIST() Policy {
+	return Policy{
+		Rules:    Rules{Require: RequireAtSignIn, SessionFor: 24 * time.Hour, IdleFor: time.Hour},
+		Password: nistPasswords(),
+	}
 }
 
 // AddressCheck says when binding the first factor takes a code sent to a proven
@@ -142,6 +158,12 @@ type Limits struct {
 	// earns from calls to numbers of his own must not send thousands. Default 20, 60
 	// and 1000; 1 to 1,000, 10,000 and 1,000,000.
 	SMSPerNetwork, SMSPerPrefix, SMSPerInstallation int
+	// PasswordsPerNetwork bounds the passwords that one network tries in an hour, right
+	// ones too: an office behind one address signs in once a morning. PasswordsPerLogin
+	// bounds those for one login, from browsers that are not known there.
+	// RecoversPerNetwork bounds the links to a new password that a network asks for.
+	// Default 600, 30 and 30; 10 to 100,000, 10 to 1,000 and 1 to 10,000.
+	PasswordsPerNetwork, PasswordsPerLogin, RecoversPerNetwork int
 }
 
 const (
@@ -172,6 +194,7 @@ func (p Policy) resolved() (Policy, error) {
 	if d := p.Rules.Remember; d != 0 && (d < time.Hour || d > 7*24*time.Hour) {
 		bad("Rules.Remember", d, "1h0m0s to 168h0m0s, or 0 for never")
 	}
+	p.Password = p.Password.resolved(bad)
 	if a := p.TOTP.Algorithm; a < SHA1 || a > SHA512 {
 		bad("TOTP.Algorithm", int(a), "a constant")
 	}
@@ -232,6 +255,9 @@ func (p *Policy) counts(bad func(field string, value any, want string)) {
 		{"Limits.SMSPerNetwork", &l.SMSPerNetwork, 20, 1, 1_000},
 		{"Limits.SMSPerPrefix", &l.SMSPerPrefix, 60, 1, 10_000},
 		{"Limits.SMSPerInstallation", &l.SMSPerInstallation, 1_000, 1, 1_000_000},
+		{"Limits.PasswordsPerNetwork", &l.PasswordsPerNetwork, 600, 10, 100_000},
+		{"Limits.PasswordsPerLogin", &l.PasswordsPerLogin, 30, 10, 1_000},
+		{"Limits.RecoversPerNetwork", &l.RecoversPerNetwork, 30, 1, 10_000},
 	} {
 		if *f.field == 0 {
 			*f.field = f.zero

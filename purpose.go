@@ -48,6 +48,17 @@ func (p Purpose) valid() bool {
 	return false
 }
 
+// modest reports whether a mailed code is enough on the way to p even after a
+// password that was set through a mailed link, for a user who holds nothing else:
+// what takes away, and what leads to a better factor.
+func (p Purpose) modest() bool {
+	switch p {
+	case ToConfirm("revoke_session"), ToConfirm("change_password"), ToConfirm("email_code_off"), ToEnroll(TOTP), ToEnroll(SMSCode):
+		return true
+	}
+	return false
+}
+
 // strong reports whether a code that was mailed is not enough on the way to p, if
 // anything else is held. Else whoever reads the user's mail could take her app away,
 // or add one of his own and then take hers.

@@ -425,7 +425,7 @@ func TestR8_RenewSchedules(t *testing.T) {
 			if err != nil {
 				return mfa.Outcome{}, err
 			}
-			return s.NewBackupCodes(ctx)
+			return s.NewBackupCodes(ctx, "")
 		}, func(t *testing.T, r *replay, a, b raceResult) {
 			if !b.won() || !a.won() && mfa.ReasonOf(a.err) != mfa.ReasonWrongCode {
 				t.Fatalf("the old code: %v, the new set: %v", a.err, b.err)

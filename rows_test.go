@@ -215,7 +215,8 @@ func TestRow_E12_ReasonsStay(t *testing.T) {
 		ReasonAdviseApp=advise_app ReasonNoCodeSent=no_code_sent ReasonSentTooOften=sent_too_often ReasonSMSRefused=sms_refused
 		ReasonUndelivered=undelivered ReasonNoNotifier=no_notifier ReasonNoAddress=no_address ReasonAddressUnproven=address_unproven
 		ReasonAddressChanged=address_changed ReasonUnknownBrowser=unknown_browser ReasonRemembered=remembered_browser
-		ReasonConfirmAddress=confirm_address
+		ReasonConfirmAddress=confirm_address ReasonMailedPassword=mailed_password ReasonNetworkBudget=network_budget
+		ReasonNoPassword=no_password ReasonNotEmpty=not_empty ReasonWrongPassword=wrong_password
 		ReasonPasswordTooShort=password_too_short ReasonPasswordTooLong=password_too_long ReasonPasswordNoUpper=password_no_upper
 		ReasonPasswordNoLower=password_no_lower ReasonPasswordNoDigit=password_no_digit ReasonPasswordNotText=password_not_text
 		ReasonPasswordCommon=password_common ReasonPasswordPattern=password_pattern ReasonPasswordContext=password_context
@@ -292,7 +293,7 @@ func TestRow_E12_EveryFailureHasOne(t *testing.T) {
 	add("no organization", err)
 	_, err = a.alice.StepUp(ctx, mfa.Purpose{}, "")
 	add("no purpose", err)
-	_, err = a.session(a.signIn("bob")).NewBackupCodes(ctx)
+	_, err = a.session(a.signIn("bob")).NewBackupCodes(ctx, "")
 	add("no factor", err)
 	_, err = a.pending(a.signIn("alice")).Verify(ctx, mfa.Proof{})
 	add("no method", err)

@@ -108,7 +108,7 @@ func TestR20_Schedules(t *testing.T) {
 // meanwhile.
 func TestR8_Schedules(t *testing.T) {
 	regenerate := inSession(func(ctx context.Context, _ *lab, s *mfa.Session) (mfa.Outcome, error) {
-		return s.NewBackupCodes(ctx)
+		return s.NewBackupCodes(ctx, "")
 	})
 	use := typing(func(l *lab) mfa.Proof { return l.backup(0) })
 	check := func(t *testing.T, l *lab, a, b result) {

@@ -198,6 +198,7 @@ func TestR27_NothingShown(t *testing.T) {
 	l.guesses(app, codes, s)
 	l.settings(app, s)
 	l.mail(app)
+	l.passwords(app)
 	l.faults(app, codes)
 	l.desk()
 
@@ -273,7 +274,7 @@ func (l *leakTest) settings(app *mfatest.Authenticator, ended *mfa.Session) {
 		l.t.Fatal("no session")
 	}
 	l.Clock.Advance(time.Hour)
-	_, err = s.NewBackupCodes(ctx)
+	_, err = s.NewBackupCodes(ctx, "")
 	l.err(err)
 	l.err(s.RenameTOTP(ctx, "x", "y"))
 	l.err(s.RenameTOTP(ctx, "x", "\x00"))
@@ -281,7 +282,7 @@ func (l *leakTest) settings(app *mfatest.Authenticator, ended *mfa.Session) {
 	if s = l.prove(p, mfa.TOTP, app.Code(l.Clock.Now())); s == nil {
 		l.t.Fatal("no session")
 	}
-	_, p = l.out(s.NewBackupCodes(ctx))
+	_, p = l.out(s.NewBackupCodes(ctx, ""))
 	l.codes(p.BackupCodes())
 	_, p = l.out(s.StepUp(ctx, mfa.ToEnroll(mfa.TOTP), ""))
 	_, s, _ = l.enroll(p)
@@ -330,6 +331,43 @@ func (l *leakTest) mail(app *mfatest.Authenticator) {
 	l.err(err)
 	l.hoard.show("Overview", o)
 	l.err(s.ForgetBrowsers(ctx, o.Browsers[0].ID))
+	l.Clock.Advance(app.Period())
+}
+
+// passwords sets, types and resets a password, right and wrong.
+func (l *leakTest) passwords(app *mfatest.Authenticator) {
+	ctx := l.t.Context()
+	in := mfa.Import{TOTP: []string{"otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ"}, PasswordHash: "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"}
+	l.hoard.text("an imported secret", "GEZDGNBVGY3TQOJQ")
+	l.hoard.text("an imported hash", in.PasswordHash)
+	l.hoard.show("Import", in)
+	l.err(l.Guard.Import(ctx, "ann", in))
+	const old, next = "tramway-Moss-1912", "Quartz!Lantern!88"
+	l.hoard.text("a password", old)
+	l.hoard.text("a password", next)
+	l.err(l.Guard.SetPassword(ctx, "ann", "password1234567"))
+	l.err(l.Guard.SetPassword(ctx, "ann", old))
+	all, err := l.Guard.CheckPassword(ctx, "ann", "short")
+	l.err(err)
+	l.hoard.show("Requirement", all)
+	l.hoard.show("WeakPasswordError", mfa.WeakPasswordError{Unmet: all})
+	l.out(l.Guard.SignInPassword(ctx, "ann", next, mfa.SignIn{}))
+	out, err := l.Guard.SignInPassword(ctx, "ann", old, mfa.SignIn{})
+	l.out(out, err)
+	s := l.prove(out.Pending, mfa.TOTP, app.Code(l.Clock.Now()))
+	l.out(s.ChangePassword(ctx, next, next))
+	l.out(s.ChangePassword(ctx, old, next))
+	job, err := l.Guard.Recover(ctx, "ann", mfatest.Laptop())
+	l.err(err)
+	l.err(job(ctx))
+	m := l.Inbox.Messages("ann@example.org")
+	last := m[len(m)-1]
+	l.hoard.show("Message", last)
+	l.hoard.text("the token of a link", last.Token())
+	l.hoard.bytes("the secret of a link", mfa.TokenSecret(l.Guard, mfa.LinkKind, last.Token()))
+	l.err(l.Guard.ResetPassword(ctx, last.Token(), "short", mfatest.Laptop()))
+	l.err(l.Guard.ResetPassword(ctx, last.Token(), old, mfatest.Laptop()))
+	l.err(l.Guard.ResetPassword(ctx, last.Token(), old, mfatest.Laptop()))
 	l.Clock.Advance(app.Period())
 }
 

@@ -33,7 +33,7 @@ func sensitiveActions() []sensitiveAction {
 			return s.SetAskAtSignIn(t.Context(), true)
 		}},
 		{"new backup codes", "new_backup_codes", func(t *testing.T, l *lab, s *mfa.Session) error {
-			_, err := s.NewBackupCodes(t.Context())
+			_, err := s.NewBackupCodes(t.Context(), "")
 			return err
 		}},
 		{"revoke another session", "revoke_session", func(t *testing.T, l *lab, s *mfa.Session) error {
@@ -263,7 +263,7 @@ func TestR17_FactorBoundMeanwhile(t *testing.T) {
 func TestRow_E8_StepUp(t *testing.T) {
 	l := newLab(t)
 	l.Clock.Advance(time.Hour)
-	_, err := l.session.NewBackupCodes(t.Context())
+	_, err := l.session.NewBackupCodes(t.Context(), "")
 	e, ok := errors.AsType[*mfa.StepUpError](err)
 	if !ok {
 		t.Fatalf("%v, want *StepUpError", err)
@@ -277,7 +277,7 @@ func TestRow_E8_StepUp(t *testing.T) {
 	if out, err = out.Pending.Verify(t.Context(), l.right()); err != nil || out.Session == nil {
 		t.Fatalf("Verify: %v (%s)", err, mfa.ReasonOf(err))
 	}
-	if _, err = out.Session.NewBackupCodes(t.Context()); err != nil {
+	if _, err = out.Session.NewBackupCodes(t.Context(), ""); err != nil {
 		t.Errorf("afterwards: %v (%s)", err, mfa.ReasonOf(err))
 	}
 	_, err = l.Guard.Session(t.Context(), l.session.Token(), mfatest.Laptop())

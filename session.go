@@ -185,7 +185,7 @@ func (g *Guard) Enter(ctx context.Context, token, org string, c Client) (*Sessio
 	}
 	a := s.Assurance()
 	at := situation{
-		now: g.now(), place: toEnter, rule: g.policy.Rules.at(to), proofs: a.Proofs,
+		now: g.now(), mailed: s.s().data.First.Mailed, place: toEnter, rule: g.policy.Rules.at(to), proofs: a.Proofs,
 		remembered: g.policy.Rules.remembers(toEnter, s.s().data.Remembered),
 	}
 	for _, m := range at.rule.allowed {

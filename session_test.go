@@ -224,7 +224,7 @@ func TestR13_HandleIsNoProof(t *testing.T) {
 			"RenameTOTP":     func(s *mfa.Session) error { return s.RenameTOTP(ctx, "x", "y") },
 			"RemoveTOTP":     func(s *mfa.Session) error { return s.RemoveTOTP(ctx, "x") },
 			"SetAskAtSignIn": func(s *mfa.Session) error { return s.SetAskAtSignIn(ctx, false) },
-			"NewBackupCodes": func(s *mfa.Session) error { _, err := s.NewBackupCodes(ctx); return err },
+			"NewBackupCodes": func(s *mfa.Session) error { _, err := s.NewBackupCodes(ctx, ""); return err },
 		} {
 			t.Run(name+"/"+op, func(t *testing.T) {
 				a := newAlice(t)

@@ -43,6 +43,7 @@ func parseSession(text string) (sessionData, bool) {
 	if c.has(`,"r":`) {
 		d.First.ACR = c.string()
 	}
+	d.First.Mailed = c.has(`,"e":true`)
 	c.want(`}`)
 	if c.has(`,"q":[`) {
 		d.Proofs = list(&c, c.proof)

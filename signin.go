@@ -55,6 +55,7 @@ type firstData struct {
 	Connection string   `json:"c,omitempty"`
 	AMR        []string `json:"m,omitempty"`
 	ACR        string   `json:"r,omitempty"`
+	Mailed     bool     `json:"e,omitempty"` // the password was set through a mailed link
 }
 
 // PasswordFirst means that the host has just compared a password.
@@ -171,20 +172,33 @@ func (o Outcome) Browser() string {
 // that could be used), *ThrottledError (every factor waits), ErrInvalid or
 // ErrUnavailable.
 func (g *Guard) SignIn(ctx context.Context, in SignIn) (Outcome, error) {
-	switch {
-	case !validUser(in.User):
+	if !validUser(in.User) {
 		return Outcome{}, invalid("SignIn.User is not a user id")
-	case len(in.Presented) > maxPresented:
-		return Outcome{}, invalid("SignIn.Presented has more than 4 tokens")
-	case len(in.Browsers) > maxBrowsers:
-		return Outcome{}, invalid("SignIn.Browsers has more than 4 tokens")
-	case !validReturn(in.Return):
-		return Outcome{}, invalid("SignIn.Return is longer than 2 KiB, or no UTF-8")
 	}
-	if _, err := in.First.stamped(g.now()); err != nil {
+	if err := in.valid(g.now()); err != nil {
 		return Outcome{}, err
 	}
 	in.Client = in.Client.cut()
+	return g.signIn(ctx, in, func(*state) error { return nil })
+}
+
+// valid checks everything but User.
+func (in *SignIn) valid(now time.Time) error {
+	switch {
+	case len(in.Presented) > maxPresented:
+		return invalid("SignIn.Presented has more than 4 tokens")
+	case len(in.Browsers) > maxBrowsers:
+		return invalid("SignIn.Browsers has more than 4 tokens")
+	case !validReturn(in.Return):
+		return invalid("SignIn.Return is longer than 2 KiB, or no UTF-8")
+	}
+	_, err := in.First.stamped(now)
+	return err
+}
+
+// signIn is SignIn for what was checked. accepted runs in each attempt, on the user
+// as loaded.
+func (g *Guard) signIn(ctx context.Context, in SignIn, accepted func(*state) error) (Outcome, error) {
 	if err := g.endForeign(ctx, in); err != nil {
 		return Outcome{}, err
 	}
@@ -208,6 +222,10 @@ func (g *Guard) SignIn(ctx context.Context, in SignIn) (Outcome, error) {
 		if err != nil {
 			return nil, Outcome{}, err
 		}
+		if err := accepted(s); err != nil {
+			return nil, Outcome{}, err
+		}
+		first.Mailed = first.Password && s.account.data.Password.Mailed
 		f := &flow{state: s, codes: codes, data: pendingData{
 			To: toSignIn, First: first, Return: in.Return, Browser: s.presented(in.Browsers),
 		}}

@@ -37,6 +37,7 @@ type state struct {
 	sessions   []stored[sessionData]
 	pendings   []stored[pendingData]
 	browsers   []stored[browserData]
+	links      []stored[linkData]
 	listed     bool
 	debris     []Record
 	unreadable []Record
@@ -111,7 +112,7 @@ func (s *state) list(ctx context.Context) error {
 	if err != nil {
 		return &unavailable{"list records", ReasonStoreFailed, err}
 	}
-	s.sessions, s.pendings, s.browsers, s.debris, s.unreadable = nil, nil, nil, nil, nil
+	s.sessions, s.pendings, s.browsers, s.links, s.debris, s.unreadable = nil, nil, nil, nil, nil, nil
 	s.account, s.history = stored[account]{rec: Record{Key: s.accountKey()}}, stored[past]{rec: Record{Key: s.historyKey()}}
 	for _, r := range records {
 		if err := s.sort(r); err != nil {
@@ -148,6 +149,8 @@ func (s *state) sort(r Record) error {
 		sortInto(s, &s.pendings, r, func(pendingData) bool { return s.over(r) })
 	case kindBrowser:
 		sortInto(s, &s.browsers, r, func(browserData) bool { return s.over(r) })
+	case kindLink:
+		sortInto(s, &s.links, r, func(linkData) bool { return s.over(r) })
 	}
 	return nil // of a later version of the library
 }
@@ -271,6 +274,7 @@ func (s *state) endAll() {
 	}
 	s.endPendings(func(pendingData) bool { return true })
 	s.endBrowsers(func(string) bool { return true })
+	s.endLinks(resetPassword)
 }
 
 // tell stages an event, and its entry in the history when it is one to keep.

@@ -90,7 +90,7 @@ func newHost(t *testing.T, rules mfa.Rules, options ...func(*mfahttp.Config)) *h
 	mux.Handle("GET /org/{org}", web.RequireEntry(func(r *http.Request) string { return r.PathValue("org") }, http.HandlerFunc(show)))
 	mux.Handle("GET /step-up", web.RequireSession(http.HandlerFunc(show)))
 	mux.Handle("/step-up", web.StepUp())
-	session("POST /codes", func(r *http.Request, s *mfa.Session) (mfa.Outcome, error) { return s.NewBackupCodes(r.Context()) })
+	session("POST /codes", func(r *http.Request, s *mfa.Session) (mfa.Outcome, error) { return s.NewBackupCodes(r.Context(), "") })
 	session("POST /add", func(r *http.Request, s *mfa.Session) (mfa.Outcome, error) {
 		return s.StepUp(r.Context(), mfa.ToEnroll(mfa.TOTP), r.FormValue("to"))
 	})

@@ -231,6 +231,21 @@ func (u *Users) User(ctx context.Context, id string) (mfa.User, error) {
 	return user, nil
 }
 
+// FindUser implements mfa.Finder: a login is a user's ID, name or mail address.
+func (u *Users) FindUser(ctx context.Context, login string) (mfa.User, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.err != nil {
+		return mfa.User{}, u.err
+	}
+	for _, user := range u.users {
+		if login != "" && (login == user.ID || login == user.Name || login == user.Email) {
+			return user, nil
+		}
+	}
+	return mfa.User{}, mfa.ErrNoUser
+}
+
 // A Clock stands still until it is moved. It is safe for concurrent use.
 type Clock struct {
 	mu  sync.Mutex

@@ -135,7 +135,7 @@ func (a *app) newCodes(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, confirm+"&error=refused", http.StatusSeeOther)
 		return
 	}
-	out, err = s.NewBackupCodes(r.Context())
+	out, err = s.NewBackupCodes(r.Context(), "")
 	a.web.Next(w, r, out, err)
 }
 
