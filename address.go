@@ -329,6 +329,9 @@ func (f *flow) first(ctx context.Context, m Method, to string) error {
 	if !m.sent() || f.address(m).Held || !slices.Contains(f.g.policy.Rules.Methods, m) {
 		return nil
 	}
+	if err := f.needList(ctx); err != nil {
+		return err
+	}
 	return f.hold(ctx, m, to)
 }
 

@@ -35,7 +35,7 @@ func (a *Admin) Reset(ctx context.Context, user string) error {
 		d := &s.account.data
 		*d = account{
 			MustEnroll: true, Failures: d.Failures, Compromised: d.Compromised, Changes: d.Changes, Disabled: d.Disabled,
-			Addresses: s.keptAddresses(),
+			Addresses: s.keptAddresses(), Password: d.Password, Import: d.Import, Tries: only(d.Tries, Password.String(), triesAgain),
 		}
 		s.endAll()
 		s.tell(Event{Name: EventFactorsReset})
@@ -50,7 +50,7 @@ func (a *Admin) Reset(ctx context.Context, user string) error {
 // wrong proof waits longer than the last; a method that is disabled stays so.
 func (a *Admin) Unlock(ctx context.Context, user string) error {
 	return a.a.change(ctx, user, asItIs, func(s *state) {
-		for _, m := range []Method{TOTP, BackupCode, SMSCode, EmailCode} {
+		for _, m := range []Method{TOTP, BackupCode, SMSCode, EmailCode, Password} {
 			t := s.account.data.Tries[m.String()]
 			if t.left(s.g.policy.Limits, m, s.now) > 0 && !s.account.data.disabled(s.g.policy.Limits, m) {
 				t.Last = 0

@@ -190,7 +190,7 @@ func (s *Session) NewBackupCodes(ctx context.Context, password string) (Outcome,
 	const action = "new_backup_codes"
 	codes := &codeMaker{g: s.s().g}
 	h := s.s().g.passwordHasher()
-	return s.s().open(ctx, ToConfirm(action), func(f *flow) (Outcome, error) {
+	return s.s().open(ctx, bounded, ToConfirm(action), func(f *flow) (Outcome, error) {
 		if err := f.fresh(action); err != nil {
 			return Outcome{}, err
 		}

@@ -62,7 +62,7 @@ func TestR30_NoMutableVariable(t *testing.T) {
 	const sentinel, encoding, conforms = "an error to compare with", "an immutable encoding", "a check by the compiler"
 	allowed := map[string]string{
 		".ErrConflict": sentinel, ".ErrInvalid": sentinel, ".ErrNoSession": sentinel, ".ErrNoPending": sentinel, ".ErrNoUser": sentinel,
-		".ErrRefused": sentinel, ".ErrThrottled": sentinel, ".ErrStepUp": sentinel, ".ErrForbidden": sentinel, ".ErrUndelivered": sentinel, ".ErrWeak": sentinel, ".ErrUnavailable": sentinel,
+		".ErrRefused": sentinel, ".ErrThrottled": sentinel, ".ErrStepUp": sentinel, ".ErrForbidden": sentinel, ".ErrUndelivered": sentinel, ".ErrWeak": sentinel, ".errNoID": sentinel, ".ErrUnavailable": sentinel,
 		".errChanged": sentinel, ".base32Secret": encoding,
 		"internal/keyring.ErrUnknownKey": sentinel, "internal/keyring.ErrForged": sentinel, "internal/keyring.encoding": encoding,
 		"internal/gate.ErrFull": sentinel, "internal/blocklist.table": "embedded, and a string",

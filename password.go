@@ -3,6 +3,7 @@ package mfa
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -181,21 +182,35 @@ func (s *state) passwordAgain(ctx context.Context, h *hasher, password string) e
 	return refuse(ErrRefused, ReasonWrongPassword)
 }
 
+// A candidate is a new password. What it costs to judge and to hash it is paid
+// once, however often the operation runs again.
+type candidate struct {
+	text       string
+	hash, past *hasher
+	asked      bool // whether it has leaked
+	breach     Reason
+	failed     error // of the one who was asked
+}
+
+func (g *Guard) candidate(text string) *candidate {
+	return &candidate{text: text, hash: g.passwordHasher(), past: g.passwordHasher()}
+}
+
 // newPassword stages a password that meets the policy, or returns
 // *WeakPasswordError. Whatever the old one was suspected of goes with it.
-func (s *state) newPassword(ctx context.Context, h *hasher, password string, mailed bool) error {
-	if err := s.acceptable(ctx, password); err != nil {
+func (s *state) newPassword(ctx context.Context, c *candidate, mailed bool) error {
+	if err := s.acceptable(ctx, c); err != nil {
 		return err
 	}
 	a := &s.account.data
 	p := passwordData{Mailed: mailed}
 	if s.g.passwords != nil {
-		if err := s.g.passwords.SetPassword(ctx, s.user.ID, password); err != nil {
+		if err := s.g.passwords.SetPassword(ctx, s.user.ID, c.text); err != nil {
 			return &unavailable{"set a password", ReasonDirectoryFailed, err}
 		}
 	} else {
 		var err error
-		if p.Hash, err = h.hash(ctx, password); err != nil {
+		if p.Hash, err = c.hash.hash(ctx, c.text); err != nil {
 			return err
 		}
 		if a.Password.Hash != "" {
@@ -204,46 +219,53 @@ func (s *state) newPassword(ctx context.Context, h *hasher, password string, mai
 		p.Past = p.Past[:min(len(p.Past), s.g.policy.Password.History)]
 	}
 	a.Password, a.Failures, a.Compromised = p, nil, false
-	a.Tries = without(without(a.Tries, Password.String()), triesAgain)
+	a.Tries = without(a.Tries, Password.String(), triesAgain)
 	a.Changes++
 	s.touched = true
 	s.tell(Event{Name: EventCredentialsChanged, Method: Password})
 	return nil
 }
 
-// without returns tries without one of them.
-func without(all map[string]tries, name string) map[string]tries {
-	left := make(map[string]tries, len(all))
-	for n, t := range all {
-		if n != name {
-			left[n] = t
-		}
-	}
+// without returns tries but for some of them, and only some of them.
+func without(all map[string]tries, names ...string) map[string]tries {
+	left := maps.Clone(all)
+	maps.DeleteFunc(left, func(n string, _ tries) bool { return slices.Contains(names, n) })
 	return left
 }
 
-// acceptable returns *WeakPasswordError unless password meets every requirement,
-// those included that take a hash or a question to somebody else.
-func (s *state) acceptable(ctx context.Context, password string) error {
+func only(all map[string]tries, names ...string) map[string]tries {
+	left := maps.Clone(all)
+	maps.DeleteFunc(left, func(n string, _ tries) bool { return !slices.Contains(names, n) })
+	return left
+}
+
+// acceptable returns *WeakPasswordError unless a new password meets every
+// requirement, those included that take a hash or a question to somebody else.
+func (s *state) acceptable(ctx context.Context, c *candidate) error {
 	p, facts := s.g.policy.Password, s.passwordFacts()
-	if err := weak(p.check(password, facts)); err != nil {
+	if err := weak(p.check(c.text, facts)); err != nil {
 		return err
 	}
 	if p.History > 0 {
-		old := append([]string{s.account.data.Password.Hash}, s.account.data.Password.Past...)
-		for _, hash := range slices.DeleteFunc(old, func(h string) bool { return h == "" }) {
-			again, err := s.g.passwordHasher().matches(ctx, hash, password)
+		for _, hash := range append([]string{s.account.data.Password.Hash}, s.account.data.Password.Past...) {
+			if hash == "" {
+				continue
+			}
+			again, err := c.past.matches(ctx, hash, c.text)
 			if err != nil {
 				return err
 			}
 			facts.reused = facts.reused || again
 		}
 	}
-	var err error
-	if facts.breach, err = p.breached(ctx, password); err != nil {
+	if !c.asked {
+		c.breach, c.failed = p.breached(ctx, c.text)
+		c.asked = true
+	}
+	if facts.breach = c.breach; c.failed != nil {
 		s.tell(Event{Name: EventBreachUnchecked, Method: Password, Reason: facts.breach})
 	}
-	return weak(p.check(password, facts))
+	return weak(p.check(c.text, facts))
 }
 
 func weak(all []Requirement) error {
@@ -283,12 +305,12 @@ func (g *Guard) CheckPassword(ctx context.Context, user, password string) ([]Req
 // *WeakPasswordError, ErrNoUser, ErrInvalid or ErrUnavailable, and tries until ctx
 // ends.
 func (g *Guard) SetPassword(ctx context.Context, user, password string) error {
-	h := g.passwordHasher()
+	c := g.candidate(password)
 	return g.change(ctx, user, asItIs, func(s *state) error {
 		if err := s.directory(ctx); err != nil {
 			return err
 		}
-		if err := s.newPassword(ctx, h, password, false); err != nil {
+		if err := s.newPassword(ctx, c, false); err != nil {
 			return err
 		}
 		s.endAll()
@@ -301,11 +323,11 @@ func (g *Guard) SetPassword(ctx context.Context, user, password string) error {
 // else of the user ends: other sessions, flows, remembered browsers, links. The
 // Outcome is this session with a new token. It returns *WeakPasswordError,
 // ErrForbidden when neither the library nor Config.Passwords has a password of hers,
-// ErrNoSession or ErrUnavailable.
+// ErrNoSession or ErrUnavailable, and tries until ctx ends.
 func (s *Session) ChangePassword(ctx context.Context, current, next string) (Outcome, error) {
 	const action = "change_password"
-	old, fresh := s.s().g.passwordHasher(), s.s().g.passwordHasher()
-	return s.s().open(ctx, ToConfirm(action), func(f *flow) (Outcome, error) {
+	old, c := s.s().g.passwordHasher(), s.s().g.candidate(next)
+	return s.s().open(ctx, untilEnded, ToConfirm(action), func(f *flow) (Outcome, error) {
 		if err := f.fresh(action); err != nil {
 			return Outcome{}, err
 		}
@@ -315,14 +337,19 @@ func (s *Session) ChangePassword(ctx context.Context, current, next string) (Out
 		if err := f.passwordAgain(ctx, old, current); err != nil {
 			return Outcome{}, err
 		}
-		if err := f.newPassword(ctx, fresh, next, f.account.data.Password.Mailed); err != nil {
+		if err := f.newPassword(ctx, c, f.account.data.Password.Mailed); err != nil {
 			return Outcome{}, err
 		}
 		f.endOthers()
-		f.data.First = firstData{Password: true, At: f.now.Unix()}
-		f.proven = Password
+		f.again()
 		return f.elevate()
 	})
+}
+
+// again records that the password was typed again.
+func (f *flow) again() {
+	f.data.First = firstData{Password: true, At: f.now.Unix(), Mailed: f.account.data.Password.Mailed}
+	f.proven = Password
 }
 
 // endOthers stages the end of everything but the session or the flow at work.
@@ -341,7 +368,7 @@ func (f *flow) endOthers() {
 // neither the library nor Config.Passwords keeps passwords: the host then has a form
 // of its own, and calls Guard.CredentialsChanged.
 func (p *Pending) SetPassword(ctx context.Context, password string) (Outcome, error) {
-	h := p.p().g.passwordHasher()
+	c := p.p().g.candidate(password)
 	return p.p().run(ctx, func(f *flow) (Outcome, error) {
 		if v := decide(f.situation()); v.step != StepNewPassword {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
@@ -352,7 +379,7 @@ func (p *Pending) SetPassword(ctx context.Context, password string) (Outcome, er
 		if err := f.needList(ctx); err != nil {
 			return Outcome{}, err
 		}
-		if err := f.newPassword(ctx, h, password, false); err != nil {
+		if err := f.newPassword(ctx, c, f.account.data.Password.Mailed); err != nil {
 			return Outcome{}, err
 		}
 		f.endOthers()

@@ -16,6 +16,8 @@ type Finder interface {
 	FindUser(ctx context.Context, login string) (User, error)
 }
 
+var errNoID = errors.New("Users.FindUser returned a user without an id")
+
 // knownTries wrong passwords in a row in a known browser make it a stranger: the
 // way in that a lock by strangers leaves open is no way around it.
 const knownTries = 20
@@ -59,7 +61,7 @@ func (g *Guard) SignInPassword(ctx context.Context, login, password string, in S
 	case err != nil:
 		return Outcome{}, &unavailable{"ask the directory", ReasonDirectoryFailed, err}
 	case !validUser(u.ID):
-		return Outcome{}, &unavailable{"ask the directory", ReasonDirectoryFailed, errors.New("FindUser returned a user without an id")}
+		return Outcome{}, &unavailable{"ask the directory", ReasonDirectoryFailed, errNoID}
 	}
 	a := &passwordAttempt{g: g, login: foldLogin(login), password: password, user: u, in: in, hash: g.passwordHasher(), fresh: g.passwordHasher()}
 	return a.signIn(ctx)

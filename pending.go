@@ -286,7 +286,7 @@ func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 			if err := f.passwordAgain(ctx, passwords, pr.Code); err != nil {
 				return Outcome{}, f.countMiss(err)
 			}
-			f.data.First, f.proven = firstData{Password: true, At: f.now.Unix()}, Password
+			f.again()
 			return f.advance(ctx)
 		}
 		to := f.sentTo()
@@ -372,6 +372,7 @@ func (p *Pending) Reauthenticated(ctx context.Context, first First) (Outcome, er
 		if f.now.Sub(time.Unix(d.At, 0)) > f.g.policy.Rules.FreshFor {
 			return Outcome{}, refuse(ErrRefused, ReasonStaleReassertion)
 		}
+		d.Mailed = d.Password && f.account.data.Password.Mailed
 		f.data.First, f.proven = d, Password
 		return f.advance(ctx)
 	})

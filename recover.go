@@ -81,8 +81,10 @@ func (g *Guard) mailReset(ctx context.Context, login string, c Client) error {
 	switch {
 	case errors.Is(err, ErrNoUser):
 		return nil
-	case err != nil || !validUser(u.ID):
-		return &unavailable{"ask the directory", ReasonDirectoryFailed, errors.Join(err, errors.New("FindUser"))}
+	case err != nil:
+		return &unavailable{"ask the directory", ReasonDirectoryFailed, err}
+	case !validUser(u.ID):
+		return &unavailable{"ask the directory", ReasonDirectoryFailed, errNoID}
 	}
 	msg, err := run(ctx, g, bounded, func(now time.Time) (*state, *Message, error) {
 		s, err := g.load(ctx, now, c, u.ID)
@@ -163,12 +165,12 @@ func (s *state) endLinks(does linkDeed) {
 // address that is not the user's any more; *WeakPasswordError, which uses nothing
 // up; or ErrUnavailable.
 func (g *Guard) ResetPassword(ctx context.Context, token, password string, c Client) error {
-	h := g.passwordHasher()
+	set := g.candidate(password)
 	return g.follow(ctx, token, resetPassword, c, func(s *state, l stored[linkData]) error {
 		if now, _ := s.reach(EmailCode); now == "" || now != s.openAddress(EmailCode, l.data.To) {
 			return refuse(ErrRefused, ReasonAddressChanged)
 		}
-		if err := s.newPassword(ctx, h, password, true); err != nil {
+		if err := s.newPassword(ctx, set, true); err != nil {
 			return err
 		}
 		s.endAll()

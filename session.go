@@ -251,7 +251,7 @@ func (s *Session) StepUp(ctx context.Context, p Purpose, back string) (Outcome, 
 	if !p.valid() || !validReturn(back) {
 		return Outcome{}, invalid("Purpose is not one to step up to, or back is longer than 2 KiB or no UTF-8")
 	}
-	return s.s().open(ctx, p, func(f *flow) (Outcome, error) {
+	return s.s().open(ctx, bounded, p, func(f *flow) (Outcome, error) {
 		if m := methodOf(p.arg); p.to == toEnroll && !slices.Contains(f.g.policy.Rules.Methods, m) {
 			return Outcome{}, refuse(ErrForbidden, ReasonNotAllowed)
 		} else if p == ToEnroll(TOTP) && f.full() {
@@ -270,8 +270,8 @@ func (s *Session) StepUp(ctx context.Context, p Purpose, back string) (Outcome, 
 }
 
 // open carries out an operation that opens a flow of this session.
-func (s *session) open(ctx context.Context, p Purpose, do func(*flow) (Outcome, error)) (Outcome, error) {
-	return run(ctx, s.g, bounded, func(now time.Time) (*state, Outcome, error) {
+func (s *session) open(ctx context.Context, long persistence, p Purpose, do func(*flow) (Outcome, error)) (Outcome, error) {
+	return run(ctx, s.g, long, func(now time.Time) (*state, Outcome, error) {
 		f, err := s.flow(ctx, now, p)
 		if err != nil {
 			return nil, Outcome{}, err
