@@ -4,9 +4,15 @@
 //
 //	go run ./examples/webapp
 //
-// It keeps everything in memory and forgets it when it stops. It works over plain
-// http and has a page that moves its clock: it is made to be read and tried, and
-// to run on one's own machine only.
+// It keeps its records in a file of SQLite, webapp.db, and the keys that open them
+// in webapp.db.key. Any other store will do:
+//
+//	go run ./examples/webapp -store memory
+//	go run ./examples/webapp -store postgres://app@127.0.0.1/app
+//
+// Its users are in memory: a password that was changed is the old one again after
+// a restart. It works over plain http and has a page that moves its clock: it is
+// made to be read and tried, and to run on one's own machine only.
 package main
 
 import (
@@ -14,11 +20,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"time"
 
 	"github.com/seed-1320b244/mfa"
@@ -28,31 +36,50 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "the `address` to listen on; port 0 takes any that is free")
 	optional := flag.Bool("optional", false, "leave it to each user whether to have a second factor")
+	store := flag.String("store", "sqlite:webapp.db", storeUsage)
 	flag.Parse()
-	if err := run(*addr, *optional); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Stdout, *addr, *store, *optional); err != nil {
 		fmt.Fprintln(os.Stderr, "webapp:", err)
 		os.Exit(1)
 	}
 }
 
-func run(addr string, optional bool) error {
-	a, err := newApp(optional, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+// run serves until ctx is done.
+func run(ctx context.Context, out io.Writer, addr, location string, optional bool) (err error) {
+	storage, err := openStorage(ctx, location)
 	if err != nil {
 		return err
+	}
+	defer func() { err = errors.Join(err, storage.close()) }()
+	a, err := newApp(optional, slog.New(slog.NewTextHandler(os.Stderr, nil)), storage.configure)
+	if err != nil {
+		return err
+	}
+	if storage.sweeps {
+		ctx, stop := context.WithCancel(ctx)
+		var sweeper sync.WaitGroup
+		sweeper.Go(func() { a.sweep(ctx, time.Hour) })
+		defer sweeper.Wait()
+		defer stop()
 	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s is running at http://%s\n\n", issuer, ln.Addr())
-	fmt.Printf("Users: alice, bob, carol and dave; the password of each is %q.\n", demoPassword)
-	fmt.Println("Have an authenticator app at hand, or this command and the key shown under the QR code:")
-	fmt.Print("\n    oathtool --totp --base32 KEY\n\n")
-	fmt.Println("Things to try: sign in and set up an app, sign out and in again with a code or a backup code,")
-	fmt.Println("open a second browser and end its session from the security page, or let 24 hours pass at /dev/clock.")
+	fmt.Fprintf(out, `%s is running at http://%s
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+Users: alice, bob, carol and dave; the password of each is %q.
+Have an authenticator app at hand, or this command and the key shown under the QR code:
+
+    oathtool --totp --base32 KEY
+
+Things to try: sign in and set up an app, sign out and in again with a code or a backup code,
+open a second browser and end its session from the security page, let 24 hours pass at /dev/clock,
+or stop this program and start it again: whoever was signed in still is.
+`, issuer, ln.Addr(), demoPassword)
+
 	server := &http.Server{Handler: a.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(ln) }()
@@ -85,8 +112,7 @@ type app struct {
 func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app, error) {
 	a := &app{users: newDirectory("alice", "bob", "carol", "dave"), clock: &clock{}, log: log, optional: optional}
 
-	// A real host reads its key from where it keeps its secrets, and uses a store
-	// that lasts.
+	// In memory and with new keys, unless the options say otherwise.
 	keys, err := mfa.ParseKeys(mfa.NewKey())
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 const demoPassword = "correct horse battery"
 
 // directory is the host's own table of users: names and passwords stay with it.
+// It is in memory, whatever -store says.
 type directory struct {
 	mu      sync.Mutex
 	users   map[string]*user // by id
