@@ -2,7 +2,9 @@ package mfahttp_test
 
 import (
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +53,7 @@ func TestCookieAttributes(t *testing.T) {
 			if b.cookies[pending] == planted {
 				t.Error("the flow has the token that it had before the proof")
 			}
-			check(b.post("/save-codes"), "mfa_session; Path=/; Max-Age=86400", "-mfa_pending; Path=/; Max-Age=0")
+			check(b.post("/save-codes"), "mfa_session; Path=/; Max-Age=86400", "-mfa_pending; Path=/; Max-Age=0", "mfa_browsers; Path=/; Max-Age=15552000")
 			h.Clock.Advance(time.Hour)
 			old := b.cookies[session]
 			check(b.post("/step-up", "action", "x", "to", "/home"), "mfa_pending; Path=/; Max-Age=600")
@@ -85,7 +87,7 @@ func TestR13_RefusedTokenLeavesCookies(t *testing.T) {
 	}
 	spoil := map[string]func(*browser){
 		"garbage": func(b *browser) {
-			b.cookies[sessionCookie], b.cookies[pendingCookie] = "garbage", "%00"
+			b.cookies[sessionCookie], b.cookies[pendingCookie], b.cookies[browsersCookie] = "garbage", "%00", "garbage"
 		},
 		"of the other kind": func(b *browser) {
 			b.cookies[sessionCookie], b.cookies[pendingCookie] = b.cookies[pendingCookie], b.cookies[sessionCookie]
@@ -123,6 +125,14 @@ func TestR13_RefusedTokenLeavesCookies(t *testing.T) {
 	}
 }
 
+// left fails unless the browser has these cookies and no others.
+func (b *browser) left(names ...string) {
+	b.t.Helper()
+	if got := slices.Sorted(maps.Keys(b.cookies)); !slices.Equal(got, names) {
+		b.t.Errorf("the browser has the cookies %v, want %v", got, names)
+	}
+}
+
 // Signing in ends what the browser presented, so that a planted token is worth
 // nothing afterwards, and so does signing out.
 func TestPresentedEnds(t *testing.T) {
@@ -140,9 +150,7 @@ func TestPresentedEnds(t *testing.T) {
 	stolen := *enrolled
 	stolen.cookies = map[string]string{sessionCookie: enrolled.cookies[sessionCookie], pendingCookie: enrolled.cookies[pendingCookie]}
 	enrolled.leads(enrolled.post("/sign-out"), "/sign-in")
-	if len(enrolled.cookies) > 0 {
-		t.Errorf("cookies after signing out: %v", enrolled.cookies)
-	}
+	enrolled.left(browsersCookie)
 	stolen.leads(stolen.get("/home"), "/sign-in?error=over&to=%2Fhome")
 	stolen.leads(stolen.post("/verify", "code", enrolled.code()), "/sign-in?error=over")
 
@@ -151,9 +159,7 @@ func TestPresentedEnds(t *testing.T) {
 	planter.leads(planter.signIn("alice"), "/verify")
 	b.cookies[pendingCookie] = planter.cookies[pendingCookie]
 	b.leads(b.post("/sign-out"), "/sign-in")
-	if len(b.cookies) > 0 {
-		t.Errorf("cookies after signing out: %v", b.cookies)
-	}
+	b.left(browsersCookie)
 	planter.leads(planter.get("/verify"), "/sign-in?error=over")
 }
 

@@ -68,14 +68,18 @@ func newHost(t *testing.T, rules mfa.Rules, options ...func(*mfahttp.Config)) *h
 			return
 		}
 		out, err := h.Guard.SignIn(r.Context(), web.SignIn(r, r.PostFormValue("name"), mfa.PasswordFirst()))
+		if err == nil && out.Pending != nil && r.PostFormValue("send") != "" {
+			_, err = out.Pending.Send(r.Context(), method(r.PostFormValue("send")))
+		}
 		web.Next(w, r, out, err)
 	})
 	pending("/verify", mfa.StepVerify, func(r *http.Request, p *mfa.Pending) (mfa.Outcome, error) {
-		method := mfa.TOTP
-		if r.FormValue("method") == "backup_code" {
-			method = mfa.BackupCode
+		m := method(r.FormValue("method"))
+		if r.PostFormValue("send") != "" {
+			_, err := p.Send(r.Context(), m)
+			return mfa.Outcome{Pending: p}, err
 		}
-		return p.Verify(r.Context(), mfa.Proof{Method: method, Code: r.PostFormValue("code")})
+		return p.Verify(r.Context(), mfa.Proof{Method: m, Code: r.PostFormValue("code"), Remember: r.PostFormValue("remember") != ""})
 	})
 	pending("/enroll", mfa.StepEnroll, func(r *http.Request, p *mfa.Pending) (mfa.Outcome, error) {
 		return p.ConfirmTOTP(r.Context(), r.PostFormValue("code"))
@@ -95,11 +99,26 @@ func newHost(t *testing.T, rules mfa.Rules, options ...func(*mfahttp.Config)) *h
 		return s.StepUp(r.Context(), mfa.ToEnroll(mfa.TOTP), r.FormValue("to"))
 	})
 	mux.HandleFunc("/fails", func(w http.ResponseWriter, r *http.Request) { web.Next(w, r, mfa.Outcome{}, h.fault) })
+	session("POST /mail", func(r *http.Request, s *mfa.Session) (mfa.Outcome, error) {
+		if err := s.SetMethod(r.Context(), mfa.EmailCode, true); err != nil {
+			return mfa.Outcome{}, err
+		}
+		return mfa.Outcome{Session: s}, nil
+	})
 	session("/home/fails", func(*http.Request, *mfa.Session) (mfa.Outcome, error) { return mfa.Outcome{}, h.fault })
 	mux.Handle("/sign-out", web.SignOut())
 	mux.Handle("/cancel", web.Cancel())
 	h.handler = web.Protect(mux)
 	return h
+}
+
+// method returns the method of this name, an app for none.
+func method(name string) mfa.Method {
+	m := mfa.TOTP
+	if name != "" && m.UnmarshalText([]byte(name)) != nil {
+		return 0
+	}
+	return m
 }
 
 // A browser keeps cookies.
@@ -115,8 +134,9 @@ func (h *host) browser(t *testing.T) *browser {
 }
 
 const (
-	sessionCookie = "__Host-mfa_session"
-	pendingCookie = "__Host-mfa_pending"
+	sessionCookie  = "__Host-mfa_session"
+	pendingCookie  = "__Host-mfa_pending"
+	browsersCookie = "__Host-mfa_browsers"
 )
 
 func (b *browser) send(r *http.Request) *http.Response {

@@ -1,6 +1,6 @@
 // Package mfahttp carries the handles of package mfa through a browser: it keeps
-// the tokens of sessions and flows in cookies, finds out who the peer is, and
-// sends the browser from step to step.
+// the tokens of sessions, of flows and of known browsers in cookies, finds out who
+// the peer is, and sends the browser from step to step.
 //
 // A host has a page for each step and a short handler behind each form. Every
 // handler ends in the same call:
@@ -10,6 +10,18 @@
 //		out, err := p.Verify(r.Context(), mfa.Proof{Method: mfa.TOTP, Code: r.PostFormValue("code")})
 //		h.web.Next(w, r, out, err)
 //	}
+//
+// A code that is sent is a POST like any other. Its page shows Pending.Sent, or what
+// ProblemOf says when it could not be sent:
+//
+//	_, err := p.Send(r.Context(), mfa.EmailCode)
+//	h.web.Next(w, r, mfa.Outcome{Pending: p}, err)
+//
+// There are three cookies, all out of reach of scripts: mfa_session and mfa_pending
+// live as long as what they name, and mfa_browsers for 180 days, so that a sign-in
+// in a browser that was seen before is no news to its user and a remembered one
+// asks for no code. It holds a token of each of the last four users, and signing
+// out leaves it.
 //
 // No rule lives here. Who may pass is decided by the Guard, and a host that
 // needs something else than cookies and redirects calls the Guard itself.
@@ -61,9 +73,10 @@ type Pages struct {
 	// Verify, Enroll, SaveCodes and NewPassword show the step of the same name; the
 	// host wraps each in RequirePending.
 	Verify, Enroll, SaveCodes, NewPassword string
-	// StepUp tells a signed-in user that a fresh proof is needed. Its form posts
-	// the query it was shown with (action or org, and to) to Adapter.StepUp: a
-	// proof is begun by a POST, so that no link and no image can begin one.
+	// StepUp tells a signed-in user that a fresh proof is needed, or a new factor. Its
+	// form posts the query it was shown with (action, org or enroll, and to) to
+	// Adapter.StepUp: a proof is begun by a POST, so that no link and no image can
+	// begin one.
 	StepUp string
 	// Home is where a user goes who was heading nowhere.
 	Home string
@@ -132,6 +145,9 @@ func (a *Adapter) SignIn(r *http.Request, user string, first mfa.First) mfa.Sign
 		if token != "" {
 			in.Presented = append(in.Presented, token)
 		}
+	}
+	for _, entry := range a.browsers(r) {
+		in.Browsers = append(in.Browsers, entry[markLen:])
 	}
 	return in
 }

@@ -23,15 +23,22 @@ import (
 // see Problem. A *mfa.StepUpError leads to Pages.StepUp and, when the proof is
 // done, back to the page, or from a form to its "to". No error sets or clears a
 // cookie: otherwise whoever makes a browser send a bad token signs its user out.
+//
+// A Pending beside an error is a flow that goes on although its code could not be
+// sent: it keeps its cookie, and its page shows the error.
 func (a *Adapter) Next(w http.ResponseWriter, r *http.Request, out mfa.Outcome, err error) {
 	w.Header().Set("Cache-Control", "no-store")
 	switch {
+	case err != nil && out.Pending != nil:
+		a.setCookie(w, r, pendingCookie, out.Pending.Token(), out.Pending.Expires())
+		a.fail(w, withPending(r, out.Pending), err)
 	case err != nil:
 		a.fail(w, r, err)
 	case out.Session != nil:
 		if out.Session.Token() != a.cookie(r, sessionCookie) {
 			a.setCookie(w, r, sessionCookie, out.Session.Token(), out.Session.Expires())
 			a.clearCookie(w, r, pendingCookie)
+			a.keepBrowser(w, r, out.Session.User(), out.Browser())
 		}
 		to := heading(r)
 		if to == "" {
@@ -64,21 +71,23 @@ func (a *Adapter) page(s mfa.Step) string {
 type Problem string
 
 const (
-	ProblemRefused   Problem = "refused"   // not accepted: try again
-	ProblemThrottled Problem = "throttled" // too many tries: wait
-	ProblemOver      Problem = "over"      // the sign-in or the session has ended: begin again
-	ProblemForbidden Problem = "forbidden" // a rule or a limit does not allow it
+	ProblemRefused     Problem = "refused"       // not accepted: try again
+	ProblemThrottled   Problem = "throttled"     // too many tries: wait
+	ProblemTooSoon     Problem = "too_soon"      // no further code is sent now: wait, or try another way
+	ProblemUndelivered Problem = "not_delivered" // the code could not be sent: try another way
+	ProblemOver        Problem = "over"          // the sign-in or the session has ended: begin again
+	ProblemForbidden   Problem = "forbidden"     // a rule or a limit does not allow it
 )
 
 // ProblemOf returns the problem that a page is shown with, "" for none, and how
-// long to wait when it is ProblemThrottled. Anybody can write a link with a
-// problem: it is a word to show and nothing to act upon.
+// long to wait when it is ProblemThrottled or ProblemTooSoon. Anybody can write a
+// link with a problem: it is a word to show and nothing to act upon.
 func ProblemOf(r *http.Request) (Problem, time.Duration) {
 	q := r.URL.Query()
 	switch p := Problem(q.Get("error")); p {
-	case ProblemRefused, ProblemOver, ProblemForbidden:
+	case ProblemRefused, ProblemUndelivered, ProblemOver, ProblemForbidden:
 		return p, 0
-	case ProblemThrottled:
+	case ProblemThrottled, ProblemTooSoon:
 		seconds, err := strconv.Atoi(q.Get("wait"))
 		if err != nil || seconds < 0 || seconds > int(24*time.Hour/time.Second) {
 			seconds = 0
@@ -92,7 +101,7 @@ func ProblemOf(r *http.Request) (Problem, time.Duration) {
 func (a *Adapter) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e, ok := errors.AsType[*mfa.StepUpError](err); ok {
 		a.show(w, r, a.pages.StepUp, http.StatusForbidden, err,
-			"action", e.Purpose.Action(), "org", e.Purpose.Org(), "to", back(r))
+			"action", e.Purpose.Action(), "org", e.Purpose.Org(), "enroll", factor(e.Purpose), "to", back(r))
 		return
 	}
 	switch {
@@ -117,7 +126,13 @@ func (a *Adapter) fail(w http.ResponseWriter, r *http.Request, err error) {
 		if e, ok := errors.AsType[*mfa.ThrottledError](err); ok {
 			wait = seconds(e)
 		}
-		a.again(w, r, http.StatusTooManyRequests, err, "error", string(ProblemThrottled), "wait", wait)
+		word := ProblemThrottled
+		if mfa.ReasonOf(err) == mfa.ReasonSentTooOften {
+			word = ProblemTooSoon
+		}
+		a.again(w, r, http.StatusTooManyRequests, err, "error", string(word), "wait", wait)
+	case errors.Is(err, mfa.ErrUndelivered):
+		a.again(w, r, http.StatusServiceUnavailable, err, "error", string(ProblemUndelivered))
 	case errors.Is(err, mfa.ErrForbidden):
 		a.again(w, r, http.StatusForbidden, err, "error", string(ProblemForbidden))
 	case errors.Is(err, mfa.ErrRefused), errors.Is(err, mfa.ErrNoUser):
@@ -129,6 +144,16 @@ func (a *Adapter) fail(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		a.report(w, r, http.StatusInternalServerError, err)
 	}
+}
+
+// factor returns the name of the method that p leads to enrolling, or "".
+func factor(p mfa.Purpose) string {
+	for _, m := range []mfa.Method{mfa.TOTP, mfa.EmailCode, mfa.SMSCode} {
+		if p == mfa.ToEnroll(m) {
+			return m.String()
+		}
+	}
+	return ""
 }
 
 // seconds returns the wait in whole seconds, rounded up: after them it is over.
@@ -157,7 +182,7 @@ func (a *Adapter) again(w http.ResponseWriter, r *http.Request, status int, err 
 			to += "?" + r.URL.RawQuery // such as which method was chosen
 		}
 	case s != nil && r.URL.Path == a.pages.StepUp:
-		query = append(query, "action", r.FormValue("action"), "org", r.FormValue("org"), "to", to)
+		query = append(query, "action", r.FormValue("action"), "org", r.FormValue("org"), "enroll", r.FormValue("enroll"), "to", to)
 		to = a.pages.StepUp
 	case s != nil && to == "":
 		to = a.pages.Home

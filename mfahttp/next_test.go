@@ -166,7 +166,10 @@ func TestProblemOf(t *testing.T) {
 		{"error=throttled", mfahttp.ProblemThrottled, 0},
 		{"error=throttled&wait=-1", mfahttp.ProblemThrottled, 0},
 		{"error=throttled&wait=99999999999999999999", mfahttp.ProblemThrottled, 0},
+		{"error=throttled&wait=86400", mfahttp.ProblemThrottled, 24 * time.Hour},
 		{"error=throttled&wait=86401", mfahttp.ProblemThrottled, 0},
+		{"error=too_soon&wait=59", mfahttp.ProblemTooSoon, 59 * time.Second},
+		{"error=not_delivered&wait=9", mfahttp.ProblemUndelivered, 0},
 		{"error=<script>", "", 0},
 		{"error=Refused", "", 0},
 	} {

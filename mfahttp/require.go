@@ -25,6 +25,10 @@ func PendingFrom(ctx context.Context) *mfa.Pending {
 	return p
 }
 
+func withPending(r *http.Request, p *mfa.Pending) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), pendingKey{}, p))
+}
+
 // session returns the session that the request's cookie names.
 func (a *Adapter) session(r *http.Request) (*mfa.Session, error) {
 	return a.guard.Session(r.Context(), a.cookie(r, sessionCookie), a.Client(r))
@@ -76,7 +80,7 @@ func (a *Adapter) RequirePending(next http.Handler, steps ...mfa.Step) http.Hand
 			a.Next(w, r, mfa.Outcome{Pending: p}, nil)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), pendingKey{}, p)))
+		next.ServeHTTP(w, withPending(r, p))
 	})
 }
 
@@ -84,14 +88,22 @@ func (a *Adapter) pending(r *http.Request) (*mfa.Pending, error) {
 	return a.guard.Pending(r.Context(), a.cookie(r, pendingCookie), a.cookie(r, sessionCookie), a.Client(r))
 }
 
-// StepUp begins the proof that Pages.StepUp announced: a POST to that path with
-// the form values action or org, and to. When nothing is missing it leads on to
-// "to" at once, so that a host can put it before a page for something sensitive.
+// StepUp begins the proof or the enrollment that Pages.StepUp announced: a POST to
+// that path with the form values action, org or enroll (the name of a method), and
+// to. When nothing is missing it leads on to "to" at once, so that a host can put it
+// before a page for something sensitive.
 func (a *Adapter) StepUp() http.Handler {
 	return a.RequireSession(post(func(w http.ResponseWriter, r *http.Request) {
 		purpose := mfa.ToConfirm(r.PostFormValue("action"))
 		if org := r.PostFormValue("org"); org != "" {
 			purpose = mfa.ToEnter(org)
+		} else if word := r.PostFormValue("enroll"); word != "" {
+			var m mfa.Method
+			if err := m.UnmarshalText([]byte(word)); err != nil {
+				a.Next(w, r, mfa.Outcome{}, err)
+				return
+			}
+			purpose = mfa.ToEnroll(m)
 		}
 		out, err := SessionFrom(r.Context()).StepUp(r.Context(), purpose, heading(r))
 		a.Next(w, r, out, err)
