@@ -135,6 +135,7 @@ func (l *lab) enter(t testing.TB, pr mfa.Proof) *mfa.Session {
 	if err != nil || out.Session == nil {
 		t.Fatalf("signing in with %v: session %t, %v (%s)", pr.Method, out.Session != nil, err, mfa.ReasonOf(err))
 	}
+	l.Keep("ann", out)
 	l.Clock.Advance(l.app.Period())
 	return out.Session
 }

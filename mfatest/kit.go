@@ -132,7 +132,9 @@ func (k *Kit) Browsers(user string) []string {
 	return list
 }
 
-func (k *Kit) keep(user string, out mfa.Outcome) {
+// Keep puts what a sign-in in user's laptop led to where the next one finds it, as a
+// browser keeps a cookie. SignIn and Enroll do.
+func (k *Kit) Keep(user string, out mfa.Outcome) {
 	if out.Browser() != "" {
 		k.browsers.Store(user, []string{out.Browser()})
 	}
@@ -140,7 +142,7 @@ func (k *Kit) keep(user string, out mfa.Outcome) {
 
 func (k *Kit) signIn(ctx context.Context, user string) (mfa.Outcome, error) {
 	out, err := k.Guard.SignIn(ctx, mfa.SignIn{User: user, First: mfa.PasswordFirst(), Client: Laptop(), Browsers: k.Browsers(user)})
-	k.keep(user, out)
+	k.Keep(user, out)
 	return out, err
 }
 
@@ -179,7 +181,7 @@ func (k *Kit) enroll(ctx context.Context, user string) (*Authenticator, *mfa.Ses
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	k.keep(user, out)
+	k.Keep(user, out)
 	k.Clock.Advance(app.Period())
 	return app, out.Session, codes, nil
 }
