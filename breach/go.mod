@@ -1,0 +1,3 @@
+module github.com/seed-1320b244/mfa/breach
+
+go 1.26.0
