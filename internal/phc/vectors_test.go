@@ -122,7 +122,11 @@ func TestVectorsBcrypt(t *testing.T) {
 	cost := phc.Insecure()
 	for _, row := range v.Bcrypt {
 		// $2b$ and $2y$ are the same function by names of their own.
-		for _, version := range []string{"$2a$", "$2b$", "$2y$"} {
+		versions := []string{"$2a$", "$2b$", "$2y$"}
+		if strings.HasPrefix(row.Hash, "$2a$10$") {
+			versions = versions[:1] // what is slow, once
+		}
+		for _, version := range versions {
 			hash := imported(t, strings.Replace(row.Hash, "$2a$", version, 1))
 			if got, err := cost.Verify(hash, []byte(row.Password)); got != phc.MatchStale || err != nil {
 				t.Errorf("%s %q: got %v, %v, want MatchStale", hash, row.Password, got, err)
