@@ -14,10 +14,11 @@ type Users interface {
 	User(ctx context.Context, id string) (User, error)
 }
 
-// Marker is an optional ability of Users: one boolean for each user, kept by the
-// host in a place of its own, so that a lost record is noticed. Without it an
-// account whose record is gone looks like one that never had a factor, and a
-// password alone leads to enrollment. New probes for it.
+// Marker is an optional ability of Users: one boolean for each user and each
+// organization, kept by the host in a place of its own, so that a lost record is
+// noticed. Without it an account whose record is gone looks like one that never
+// had a factor, and a password alone leads to enrollment; an organization whose
+// rules are gone looks like one that asks for nothing. New probes for it.
 type Marker interface {
 	// Enrolled returns what MarkEnrolled stored last, false when it never did. It
 	// is asked only when the user's account record is absent.
@@ -25,6 +26,14 @@ type Marker interface {
 	// MarkEnrolled stores whether the user holds a factor: true before the first
 	// is bound, false after the last is gone. Doing it again changes nothing.
 	MarkEnrolled(ctx context.Context, user string, enrolled bool) error
+	// Ruled returns what MarkRuled stored last of an organization, false when it
+	// never did. It is asked only when the record of its rules is absent: at the door
+	// of an organization that never had rules that is each request, so answer from
+	// memory.
+	Ruled(ctx context.Context, org string) (bool, error)
+	// MarkRuled stores that the organization has rules: before the first bind. It is
+	// never told false, the host forgets the mark with the organization.
+	MarkRuled(ctx context.Context, org string, ruled bool) error
 }
 
 // User is what the library must know about one user, at this moment.
@@ -45,6 +54,14 @@ type User struct {
 	// to such an address, or to one that the library itself has seen proven, and
 	// nowhere else.
 	EmailVerified, PhoneVerified bool
+	// Admin: she administers the installation.
+	Admin bool
+	// ManagedBy is the organization that owns the account, "" for none. It may reset
+	// her factors, and its rules hold at sign-in.
+	ManagedBy string
+	// Orgs are the organizations that she is a member of. Guard.Enter does not ask;
+	// but who is none gets no step-up at the door. Nil: none.
+	Orgs []Membership
 	// Disabled users pass nowhere. Sessions they have live on until the host calls
 	// Guard.Disable.
 	Disabled bool
@@ -80,8 +97,10 @@ type account struct {
 	Password    passwordData       `json:"password,omitzero"`
 	Failures    []int64            `json:"failures,omitempty"` // failed second factors after a right password, 30 days
 	Compromised bool               `json:"compromised,omitempty"`
-	Warned      int64              `json:"warned,omitempty"`  // when the user was last told of failed second factors
-	Changes     int                `json:"changes,omitempty"` // how often the credentials changed
+	Warned      int64              `json:"warned,omitempty"`   // when the user was last told of failed second factors
+	Changes     int                `json:"changes,omitempty"`  // how often the credentials changed
+	Verified    int64              `json:"verified,omitempty"` // when a second factor was last proven
+	SSO         *firstData         `json:"sso,omitempty"`      // of the last sign-in, when it was at a provider
 	Disabled    bool               `json:"disabled,omitempty"`
 	Forgotten   bool               `json:"forgotten,omitempty"` // a tombstone: the record expires
 }

@@ -281,7 +281,7 @@ func (s *Session) SetMethod(ctx context.Context, m Method, on bool) error {
 		a.Held, a.Off = false, true
 		after.setAddress(m, a)
 		var err error
-		last, err = f.reduce(after, m)
+		last, err = f.reduce(ctx, after, m)
 		return err
 	})
 	if err != nil || !last {
@@ -307,10 +307,11 @@ func (f *flow) turnOn(ctx context.Context, m Method) error {
 
 // reduce stages an account that holds a method less, and reports whether the last
 // factor is gone. It is refused while a rule requires one of those that are.
-func (f *flow) reduce(after account, m Method) (last bool, err error) {
-	rules := f.g.policy.Rules
-	if rules.Require != RequireOff && !f.now.Before(rules.From) && f.account.data.has(m) && !slices.ContainsFunc(rules.Methods, after.has) {
-		return false, refuse(ErrForbidden, ReasonFactorRequired)
+func (f *flow) reduce(ctx context.Context, after account, m Method) (last bool, err error) {
+	if f.account.data.has(m) {
+		if err := f.unrequired(ctx, &after, m); err != nil {
+			return false, err
+		}
 	}
 	last = f.account.data.holds() && !after.holds()
 	f.account.data, f.touched = after, true

@@ -32,11 +32,14 @@ func newAlice(t *testing.T, options ...func(*mfa.Config)) *aliceKit {
 		apps: make(map[string]*mfatest.Authenticator), staged: make(map[string]*mfatest.Authenticator),
 	}
 	a.Kit = mfatest.New(t, append([]func(*mfa.Config){func(c *mfa.Config) { c.Store = a.store }}, options...)...)
-	a.Users.Add(mfa.User{ID: "alice", Name: "alice@example.com"}, mfa.User{ID: "bob", Name: "bob@example.com"})
+	a.Users.Add(mfa.User{ID: "alice", Name: "alice@example.com", Orgs: inAcme()}, mfa.User{ID: "bob", Name: "bob@example.com", Orgs: inAcme()})
 	a.apps["alice"], a.alice, a.codes = a.Enroll(t, "alice")
 	a.Events.Take()
 	return a
 }
+
+// inAcme makes a user a member of the organization whose door the tests use.
+func inAcme() []mfa.Membership { return []mfa.Membership{{Org: "acme"}} }
 
 // withRules is an option for newAlice.
 func withRules(r mfa.Rules) func(*mfa.Config) {

@@ -102,7 +102,14 @@ func (s Step) String() string {
 type situation struct {
 	now   time.Time
 	place place
-	rule  rule
+	// rules ask for a second factor here, now or from a date on. They come from the
+	// installation and an organization, and add up.
+	rules   []rule
+	excused Reason   // why no second factor is asked for whatever asks: a provider's sign-in; "" when it is
+	offered []Method // that may be enrolled where no rule says which, best first
+	// lapsed is since when something must have been proven at this door, zero for
+	// whenever it was.
+	lapsed time.Time
 	// since is the oldest that a proof may be for a sensitive action. It is counted
 	// back from when the flow was opened: typing a secret into an app may take
 	// longer than a proof stays fresh.
@@ -139,13 +146,18 @@ const (
 	toEnter
 	toConfirm
 	toEnroll
+	toAdminister
 )
 
-// rule is what the rules ask at one place. Further rules add to it.
+// rule is what one organization, or the installation, asks at one place.
 type rule struct {
-	required bool
-	from     time.Time
-	allowed  []Method // that satisfy it, best first
+	from    time.Time
+	allowed []Method  // that satisfy it, best first
+	since   time.Time // a proof from earlier does not, zero: however old it is
+	// remember is for how long the proof of a remembered browser satisfies it; zero:
+	// not at all.
+	remember time.Duration
+	excused  Reason // why it does not ask this user, "" when it does
 }
 
 // holding is one method that the user can be asked for.
@@ -176,6 +188,8 @@ type verdict struct {
 
 func (v verdict) allowed() bool { return !v.refused && v.step == 0 }
 
+func (v verdict) need() Need { return Need{v.step, v.methods, v.until, v.why} }
+
 // decide says what is missing before s.place is reached. It is the whole policy:
 // no other code asks whether somebody may pass.
 func decide(s situation) verdict {
@@ -186,6 +200,8 @@ func decide(s situation) verdict {
 		v = s.gate()
 	case toConfirm, toEnroll:
 		v = s.sensitive()
+	case toAdminister:
+		v = s.administer()
 	default:
 		return verdict{refused: true, why: ReasonInvalidArgument}
 	}
@@ -215,9 +231,16 @@ func (s situation) unmailed() situation {
 	if len(factors(noMail)) > 0 {
 		s.held = noMail
 	}
-	s.rule.allowed = slices.DeleteFunc(slices.Clone(s.rule.allowed), func(m Method) bool { return m == EmailCode })
-	if len(s.rule.allowed) == 0 {
-		s.rule.allowed = []Method{TOTP}
+	withoutMail := func(list []Method) []Method {
+		list = slices.DeleteFunc(slices.Clone(list), func(m Method) bool { return m == EmailCode })
+		if len(list) == 0 {
+			return []Method{TOTP}
+		}
+		return list
+	}
+	s.offered, s.rules = withoutMail(s.offered), slices.Clone(s.rules)
+	for i := range s.rules {
+		s.rules[i].allowed = withoutMail(s.rules[i].allowed)
 	}
 	return s
 }
@@ -226,79 +249,182 @@ func (s situation) unmailed() situation {
 // seems to know.
 func (s situation) suspect() bool { return s.byPassword && s.compromised }
 
-// gate decides about sign-ins and doors.
+// gate decides about sign-ins and doors. What is held is verified before anything
+// is enrolled, and all that binds now comes before what will.
 func (s situation) gate() verdict {
-	due := s.rule.required && !s.now.Before(s.rule.from)
-	held := factors(s.held)
-	satisfying := s.held
-	if own := s.satisfying(); s.rule.required && len(factors(own)) > 0 {
-		satisfying = own
-	}
-	why := ReasonNotRequired
-	if asked := s.asked(due); asked != "" && len(held) > 0 {
-		if !due {
-			satisfying = s.held // no rule asks: whatever is held will do
+	if !s.lapsed.IsZero() {
+		if v := s.freshly(s.lapsed); !v.allowed() {
+			return v
 		}
+	}
+	why := s.excuse()
+	if len(factors(s.held)) > 0 {
+		by, asked := s.asked()
 		switch {
-		case s.proven(satisfying, time.Time{}):
+		case len(by) > 0:
+			return verify(by, asked)
+		case asked != "" && s.proven(s.held, time.Time{}):
 			why = ReasonProven
-		case asked != ReasonCompromised && holds(satisfying, s.remembered.Method):
+		case asked != "":
 			why = ReasonRemembered
-		default:
-			return verify(satisfying, asked)
 		}
+	} else if s.place == toSignIn && s.mustEnroll && s.excused == "" {
+		return s.enroll(verdict{step: StepEnroll, methods: s.wanting(s.due()), why: ReasonReset})
 	}
-	if s.place == toSignIn && s.mustEnroll && len(held) == 0 {
-		return s.enroll(verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonReset})
+	for _, r := range s.lacking(s.due()) {
+		return s.bind(r, time.Time{})
 	}
 	// A rule that is not due yet invites to enroll: but nobody who holds a factor
 	// without having proven it, because a password alone must not add another.
-	invited := due || len(held) == 0 || s.proven(s.held, time.Time{})
-	if s.rule.required && invited && len(factors(s.satisfying())) == 0 {
-		if v := s.freshly(); s.place == toEnter && !v.allowed() {
-			return v // a session may be hours old: binding a factor is sensitive wherever it is done
+	if len(factors(s.held)) == 0 || s.proven(s.held, time.Time{}) {
+		for _, r := range s.lacking(s.coming()) {
+			if s.skipped {
+				return verdict{why: ReasonSkipped}
+			}
+			return s.bind(r, r.from)
 		}
-		v := verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonRule}
-		if len(held) > 0 {
-			v.why = ReasonNotAllowed
-		}
-		if due {
-			return s.enroll(v)
-		}
-		if !s.skipped {
-			v.until = s.rule.from
-			return s.enroll(v)
-		}
-		why = ReasonSkipped
 	}
 	return verdict{why: why}
 }
 
-// asked returns why a factor that is held has to be proven, "" when it has not. A
-// suspect password asks for it too: whoever knows it must not be the one who
-// changes it.
-func (s situation) asked(due bool) Reason {
-	switch {
-	case due:
-		return ReasonRule
-	case s.place == toSignIn && s.suspect():
-		return ReasonCompromised
-	case s.place == toSignIn && s.ask:
-		return ReasonSwitch
+// excuse returns why nothing is asked here, when that is no matter of proofs.
+func (s situation) excuse() Reason {
+	if s.excused != "" {
+		return s.excused
 	}
-	return ""
+	for _, r := range s.rules {
+		if r.excused != "" {
+			return r.excused
+		}
+	}
+	return ReasonNotRequired
+}
+
+// due returns the rules that bind the user now, coming those that will, soonest
+// first.
+func (s situation) due() []rule {
+	return slices.DeleteFunc(slices.Clone(s.rules), func(r rule) bool {
+		return s.excused != "" || r.excused != "" || s.now.Before(r.from)
+	})
+}
+
+func (s situation) coming() []rule {
+	coming := slices.DeleteFunc(slices.Clone(s.rules), func(r rule) bool {
+		return s.excused != "" || r.excused != "" || !s.now.Before(r.from)
+	})
+	slices.SortStableFunc(coming, func(a, b rule) int { return a.from.Compare(b.from) })
+	return coming
+}
+
+// lacking returns the rules among list that nothing the user holds satisfies.
+func (s situation) lacking(list []rule) []rule {
+	return slices.DeleteFunc(slices.Clone(list), func(r rule) bool { return len(factors(s.satisfying(r))) > 0 })
+}
+
+// wanting returns the methods of which one is to be enrolled: those that satisfy
+// all of the rules, or else the first, or what is offered when there is none.
+func (s situation) wanting(rules []rule) []Method {
+	if len(rules) == 0 {
+		return s.offered
+	}
+	all := slices.DeleteFunc(slices.Clone(rules[0].allowed), func(m Method) bool {
+		return slices.ContainsFunc(rules[1:], func(r rule) bool { return !slices.Contains(r.allowed, m) })
+	})
+	if len(all) == 0 {
+		return rules[0].allowed
+	}
+	return all
+}
+
+// bind asks for a factor that satisfies r, by until if that is not zero. A session
+// may be hours old, and binding a factor is sensitive wherever it is done.
+func (s situation) bind(r rule, until time.Time) verdict {
+	if v := s.freshly(s.since); s.place != toSignIn && !v.allowed() {
+		return v
+	}
+	v := verdict{step: StepEnroll, methods: r.allowed, until: until, why: ReasonRule}
+	if until.IsZero() {
+		v.methods = s.wanting(s.lacking(s.due()))
+	}
+	if len(factors(s.held)) > 0 {
+		v.why = ReasonNotAllowed
+	}
+	return s.enroll(v)
+}
+
+// asked returns why a factor that is held has to be proven, "" when it has not,
+// and what would do, nothing when that was proven. Each rule must see a proof of
+// its own; one that satisfies several is asked for rather than one for each. A
+// suspect password asks too: whoever knows it must not be the one who changes it.
+func (s situation) asked() ([]holding, Reason) {
+	due := s.due()
+	if len(due) > 0 {
+		return s.shared(slices.DeleteFunc(due, s.meets)), ReasonRule
+	}
+	var why Reason
+	switch {
+	case s.place == toSignIn && s.suspect():
+		why = ReasonCompromised
+	case s.place == toSignIn && s.ask && s.excused == "":
+		why = ReasonSwitch
+	}
+	switch {
+	case why == "", s.proven(s.held, time.Time{}):
+		return nil, why
+	case why == ReasonSwitch && holds(s.held, s.remembered.Method):
+		return nil, why
+	}
+	return s.held, why
+}
+
+// meets reports whether a proof satisfies r, or one from when the browser was
+// remembered. That one stands in for a proof at sign-in and adds nothing: nobody
+// enrolls with it, or with a suspect password.
+func (s situation) meets(r rule) bool {
+	if s.proven(s.accepted(r), r.since) {
+		return true
+	}
+	age := s.now.Sub(s.remembered.At)
+	return holds(factors(s.satisfying(r)), s.remembered.Method) && age < r.remember && !s.remembered.At.Before(r.since) &&
+		!(s.place == toSignIn && s.suspect())
+}
+
+// shared returns what satisfies every one of open, or the first of them when no
+// one factor does.
+func (s situation) shared(open []rule) []holding {
+	if len(open) == 0 {
+		return nil
+	}
+	first := s.accepted(open[0])
+	all := slices.DeleteFunc(slices.Clone(first), func(h holding) bool {
+		return slices.ContainsFunc(open[1:], func(r rule) bool { return !slices.Contains(s.accepted(r), h) })
+	})
+	if slices.ContainsFunc(factors(all), func(h holding) bool { return h.state != unusable }) {
+		return all
+	}
+	return first
+}
+
+// accepted returns what a rule takes as a proof: of what is held what it allows,
+// or anything when that is nothing. Who has nothing else proves it once, and then
+// enrolls.
+func (s situation) accepted(r rule) []holding {
+	if own := s.satisfying(r); len(factors(own)) > 0 {
+		return own
+	}
+	return s.held
 }
 
 // sensitive decides about actions that need a fresh proof.
 func (s situation) sensitive() verdict {
-	if v := s.freshly(); !v.allowed() {
+	if v := s.freshly(s.since); !v.allowed() {
 		return v
 	}
 	if held := factors(s.held); s.mailed && !s.modest && len(held) > 0 && !slices.ContainsFunc(held, func(h holding) bool { return h.method != EmailCode }) {
 		return verdict{refused: true, why: ReasonMailedPassword}
 	}
 	if s.place == toEnroll && !s.enrolled {
-		return s.enroll(verdict{step: StepEnroll, methods: s.rule.allowed, why: ReasonRequested})
+		return s.enroll(verdict{step: StepEnroll, methods: s.offered, why: ReasonRequested})
 	}
 	return verdict{why: ReasonProven}
 }
@@ -315,17 +441,32 @@ func (s situation) enroll(v verdict) verdict {
 	return first
 }
 
-// freshly asks for a fresh proof: of a second factor when one is held (a password
-// alone is not enough then), else of the first.
-func (s situation) freshly() verdict {
+// administer asks for a fresh proof by a factor that the organization allows.
+// Nothing excuses from it: who administers holds one.
+func (s situation) administer() verdict {
+	for _, r := range s.rules {
+		held := len(factors(s.held)) > 0
+		if by := s.accepted(r); held && !s.proven(by, s.since) {
+			return verify(by, ReasonStale)
+		}
+		if len(factors(s.satisfying(r))) == 0 {
+			return s.bind(r, time.Time{})
+		}
+	}
+	return s.freshly(s.since)
+}
+
+// freshly asks for a proof that is not from before since: of a second factor when
+// one is held (a password alone is not enough then), else of the first.
+func (s situation) freshly(since time.Time) verdict {
 	by := s.held
 	if strong := slices.DeleteFunc(slices.Clone(by), func(h holding) bool { return h.method == EmailCode }); s.strong && len(factors(strong)) > 0 {
 		by = strong
 	}
 	switch held := len(factors(by)) > 0; {
-	case held && !s.proven(by, s.since):
+	case held && !s.proven(by, since):
 		return verify(by, ReasonStale)
-	case !held && !s.recent(s.firstAt, s.since):
+	case !held && !s.recent(s.firstAt, since):
 		return verdict{step: StepVerify, methods: []Method{Password}, why: ReasonStale}
 	}
 	return verdict{why: ReasonProven}
@@ -350,12 +491,12 @@ func verify(by []holding, why Reason) verdict {
 	return v
 }
 
-// satisfying returns what is held and satisfies the rule: what it allows, and the
+// satisfying returns what is held and satisfies r: what it allows, and the
 // backup codes that stand in for it.
-func (s situation) satisfying() []holding {
+func (s situation) satisfying(r rule) []holding {
 	var own []holding
 	for _, h := range s.held {
-		if h.method == BackupCode || slices.Contains(s.rule.allowed, h.method) {
+		if h.method == BackupCode || slices.Contains(r.allowed, h.method) {
 			own = append(own, h)
 		}
 	}

@@ -54,7 +54,79 @@ func products() []product {
 		{"door", slices.Concat([]dimension{at(mfa.AtDoor)}, ruled(), opened(), proofs()), slices.Concat(enrolled, account)},
 		{"confirm and enroll", slices.Concat([]dimension{at(mfa.AtConfirm, mfa.AtEnroll)}, enrolled, opened(), proofs()),
 			slices.Concat(account, ruled())},
+		{"administer", slices.Concat([]dimension{at(mfa.AtAdminister), always()}, opened(), proofs()), slices.Concat(enrolled, account)},
+		{"sign-in under several rules", slices.Concat([]dimension{at(mfa.AtSignIn)}, account[:2], ruled(), several(), fewProofs()),
+			slices.Concat(enrolled, opened())},
+		{"door under several rules", slices.Concat([]dimension{at(mfa.AtDoor), lapsed(), firstAt()}, ruled(), several(), fewProofs()),
+			slices.Concat(enrolled, account)},
 	}
+}
+
+// always is a rule that binds whatever the date.
+func always() dimension {
+	return dimension{1, func(s *mfa.Situation, _ int) { s.Required = true }}
+}
+
+// several is what comes to the first rule: another one, of methods that it shares
+// some or none of, and what excuses from one or from all.
+func several() []dimension {
+	now := decidedAt()
+	app, text := []mfa.Method{mfa.TOTP}, []mfa.Method{mfa.SMSCode}
+	also := [][]mfa.Rule{
+		nil, {{Allowed: text}}, {{Allowed: app, From: now.Add(2 * oneDay)}}, {{Allowed: text, From: now, After: now.Add(-2 * time.Minute)}},
+		{{Allowed: []mfa.Method{mfa.TOTP, mfa.SMSCode}}, {Allowed: text}}, {{Allowed: text, Excuse: mfa.ReasonSSOTrusted}},
+	}
+	return []dimension{
+		{len(also), func(s *mfa.Situation, v int) { s.Also = also[v] }},
+		{3, func(s *mfa.Situation, v int) {
+			s.Excused, s.Excuse = [...]mfa.Reason{"", mfa.ReasonSSOWaived, ""}[v], [...]mfa.Reason{"", "", mfa.ReasonExempt}[v]
+		}},
+		{2, func(s *mfa.Situation, v int) {
+			if v == 1 {
+				s.After = now.Add(-2 * time.Minute)
+			}
+		}},
+		{3, func(s *mfa.Situation, v int) {
+			if v > 0 {
+				s.Remembered = mfa.Proven{Method: mfa.TOTP, At: now.Add(-time.Hour)}
+				s.Recall = time.Duration(v-1) * oneDay
+			}
+		}},
+	}
+}
+
+// lapsed is when a door last saw a proof.
+func lapsed() dimension {
+	since := []time.Time{{}, decidedAt(), decidedAt().Add(-2 * time.Minute)}
+	return dimension{len(since), func(s *mfa.Situation, v int) { s.Lapsed = since[v] }}
+}
+
+// firstAt is when the first factor was proven, just now or long ago.
+func firstAt() dimension {
+	return dimension{2, func(s *mfa.Situation, v int) { s.FirstAt = decidedAt().Add(-time.Duration(v) * time.Hour) }}
+}
+
+// fewProofs is what is held and allowed, and up to two proofs.
+func fewProofs() []dimension {
+	now := decidedAt()
+	allowed := [][]mfa.Method{{mfa.TOTP}, {mfa.SMSCode}, {mfa.TOTP, mfa.SMSCode}}
+	made := [][]mfa.Proven{
+		nil, {{Method: mfa.TOTP, At: now}}, {{Method: mfa.SMSCode, At: now}}, {{Method: mfa.BackupCode, At: now}},
+		{{Method: mfa.TOTP, At: now}, {Method: mfa.SMSCode, At: now}}, {{Method: mfa.TOTP, At: now.Add(-3 * time.Minute)}},
+		{{Method: mfa.TOTP, At: now.Add(-3 * time.Minute)}, {Method: mfa.SMSCode, At: now}},
+	}
+	list := []dimension{
+		{len(allowed), func(s *mfa.Situation, v int) { s.Allowed = allowed[v] }},
+		{len(made), func(s *mfa.Situation, v int) { s.Proofs = made[v] }},
+	}
+	for _, m := range []mfa.Method{mfa.TOTP, mfa.SMSCode, mfa.BackupCode} {
+		list = append(list, dimension{4, func(s *mfa.Situation, v int) {
+			if v > 0 {
+				s.Held = append(s.Held, mfa.Holding{Method: m, State: mfa.Usability(v)})
+			}
+		}})
+	}
+	return list
 }
 
 // ruled is the rule and whether the user has put it off.
@@ -126,7 +198,7 @@ func (p product) situation(number, idle int) mfa.Situation {
 }
 
 // TestDecisionProduct checks what must hold of every decision, whatever the
-// policy, over the product of everything that the decision looks at: all 9
+// policy, over the product of everything that the decision looks at: all 20
 // million situations with MFA_ROUNDS=20 or more, else an even part of them.
 func TestDecisionProduct(t *testing.T) {
 	for _, p := range products() {
@@ -180,12 +252,13 @@ type judgment struct {
 	mfa.Verdict
 	allowed bool
 	factor  bool // held: anything but backup codes
-	own     bool // one that satisfies the rule
 	could   bool // something held, codes included, is usable or waits
 	once    bool // something held was proven in this flow; the last backup code counts
 	fresh   bool // and not long ago
 	// recently: what a sensitive action asks for, the first factor when none is held.
 	recently bool
+	rules    []mfa.Rule // that bind now
+	coming   bool       // one will
 	due      bool
 	asked    bool // a second factor is asked for here, if one is held
 }
@@ -195,7 +268,6 @@ func judge(s mfa.Situation) judgment {
 	j.allowed = !j.Refused && j.Step == 0
 	for _, h := range s.Held {
 		j.factor = j.factor || h.Method != mfa.BackupCode
-		j.own = j.own || slices.Contains(s.Allowed, h.Method)
 		j.could = j.could || h.State != mfa.Unusable
 	}
 	for _, p := range s.Proofs {
@@ -205,9 +277,17 @@ func judge(s mfa.Situation) judgment {
 		}
 	}
 	j.recently = j.fresh || !j.factor && !s.FirstAt.IsZero() && s.Now.Sub(s.FirstAt).Abs() <= s.Now.Sub(s.Since)
-	j.due = s.Required && !s.Now.Before(s.From)
-	j.asked = s.Place == mfa.AtConfirm || s.Place == mfa.AtEnroll || j.due ||
-		s.Place == mfa.AtSignIn && (s.Ask || s.Compromised && s.ByPassword)
+	for _, r := range s.Rules() {
+		switch free := s.Excused != "" || r.Excuse != ""; {
+		case !free && s.Now.Before(r.From):
+			j.coming = true
+		case !free:
+			j.rules = append(j.rules, r)
+		}
+	}
+	j.due = len(j.rules) > 0
+	j.asked = s.Place != mfa.AtSignIn && s.Place != mfa.AtDoor || j.due ||
+		s.Place == mfa.AtSignIn && (s.Ask && s.Excused == "" || s.Compromised && s.ByPassword)
 	return j
 }
 
@@ -221,11 +301,76 @@ func (j judgment) state(m mfa.Method) mfa.Usability {
 	return 0
 }
 
-// satisfied reports whether a method that the rule allows was proven, or a backup
-// code, which stands in for any.
-func (j judgment) satisfied() bool {
-	return slices.ContainsFunc(j.Proofs, func(p mfa.Proven) bool {
-		return p.Method == mfa.BackupCode || slices.Contains(j.Situation.Allowed, p.Method) && j.state(p.Method) != 0
+// satisfied reports whether a method that r allows was proven and is held, or a
+// backup code, which stands in for any, and not before after.
+func (j judgment) satisfied(r mfa.Rule, after time.Time) bool {
+	own := slices.ContainsFunc(j.Held, func(h mfa.Holding) bool { return slices.Contains(r.Allowed, h.Method) })
+	return own && slices.ContainsFunc(j.Proofs, func(p mfa.Proven) bool {
+		return !p.At.Before(after) && (p.Method == mfa.BackupCode || slices.Contains(r.Allowed, p.Method) && j.state(p.Method) != 0)
+	})
+}
+
+// satisfiedAll reports whether every rule that binds here saw a proof that it
+// allows.
+func (j judgment) satisfiedAll() bool {
+	for _, r := range j.rules {
+		after := r.After
+		if j.Place == mfa.AtAdminister {
+			after = j.Situation.Since
+		}
+		held := slices.Contains(r.Allowed, j.Remembered.Method) && j.state(j.Remembered.Method) != 0
+		recalled := held && r.Recall > 0 && !j.Remembered.At.Before(after) && !(j.Place == mfa.AtSignIn && j.Compromised && j.ByPassword)
+		if !recalled && !j.satisfied(r, after) {
+			return false
+		}
+	}
+	return true
+}
+
+// stuck reports whether there is a rule for which, or no rule and, nothing that
+// is held can be used.
+func (j judgment) stuck() bool {
+	usable := func(counts func(mfa.Method) bool) bool {
+		return slices.ContainsFunc(j.Held, func(h mfa.Holding) bool {
+			return h.State != mfa.Unusable && (h.Method == mfa.BackupCode || counts(h.Method))
+		})
+	}
+	for _, r := range j.Rules() {
+		allowed := func(m mfa.Method) bool { return slices.Contains(r.Allowed, m) }
+		if slices.ContainsFunc(j.Held, func(h mfa.Holding) bool { return allowed(h.Method) }) && !usable(allowed) {
+			return true
+		}
+	}
+	return !usable(func(mfa.Method) bool { return true })
+}
+
+// offered reports whether the methods to enroll are what the rules allow: exactly
+// that when there is one rule.
+func (j judgment) offered() bool {
+	if len(j.Also) == 0 {
+		return slices.Equal(j.Methods, j.Situation.Allowed)
+	}
+	return len(j.Methods) > 0 && !slices.ContainsFunc(j.Methods, func(m mfa.Method) bool {
+		return !slices.Contains(j.Situation.Allowed, m) && !slices.ContainsFunc(j.Also, func(r mfa.Rule) bool { return slices.Contains(r.Allowed, m) })
+	})
+}
+
+// until reports whether the date until which enrollment may be put off is that of
+// a rule that will bind.
+func (j judgment) until() bool {
+	return j.coming && slices.ContainsFunc(j.Rules(), func(r mfa.Rule) bool { return r.From.Equal(j.Until) })
+}
+
+// expired reports whether a door that asks for a proof since some moment saw none.
+func (j judgment) expired() bool {
+	if j.Lapsed.IsZero() {
+		return false
+	}
+	if !j.factor {
+		return j.FirstAt.Before(j.Lapsed)
+	}
+	return !slices.ContainsFunc(j.Proofs, func(p mfa.Proven) bool {
+		return !p.At.Before(j.Lapsed) && (p.Method == mfa.BackupCode || j.state(p.Method) != 0)
 	})
 }
 
@@ -242,6 +387,7 @@ func faultsOf(s, other mfa.Situation) []string {
 	held := slices.Clone(s.Held)
 	j := judge(s)
 	gate := s.Place == mfa.AtSignIn || s.Place == mfa.AtDoor
+	ruled := gate || s.Place == mfa.AtAdminister
 	hurried, twice := s, s
 	hurried.Skipped = false
 	if len(s.Proofs) > 0 {
@@ -258,7 +404,7 @@ func faultsOf(s, other mfa.Situation) []string {
 		{"refused, and yet a step", j.Refused && (j.Step != 0 || len(j.Methods) > 0)},
 		{"methods without a step that names them", len(j.Methods) > 0 && j.Step != mfa.StepVerify && j.Step != mfa.StepEnroll},
 		{"the rule is due, and nothing that it allows was proven",
-			gate && j.due && j.allowed && !(j.own && j.satisfied())},
+			ruled && j.due && j.allowed && !j.satisfiedAll()},
 		{"to enroll before the factor that is held was verified", j.Step == mfa.StepEnroll && j.factor && !j.once},
 		{"to enroll in a session that proved nothing lately", j.Step == mfa.StepEnroll && s.Place != mfa.AtSignIn && !j.recently},
 		{"a password alone confirms although a factor is held",
@@ -266,23 +412,23 @@ func faultsOf(s, other mfa.Situation) []string {
 		{"a first factor that is not recent confirms", !gate && !j.factor && !j.recently && j.Step != mfa.StepVerify},
 		{"the password is asked of somebody who holds a factor", j.factor && slices.Contains(j.Methods, mfa.Password)},
 		{"no factor held can be used, and it is not refused",
-			j.asked && j.factor && !j.could && !j.once && (!j.Refused || j.Why != mfa.ReasonNoUsableFactor)},
-		{"refused although something could be used", j.Refused && slices.ContainsFunc(s.Held, func(h mfa.Holding) bool {
-			return h.State != mfa.Unusable && (h.Method == mfa.BackupCode || !j.own || !s.Required || !gate || slices.Contains(s.Allowed, h.Method))
-		})},
+			j.asked && j.factor && !j.could && !j.once && !(j.allowed && s.Remembered.Method != 0) && (!j.Refused || j.Why != mfa.ReasonNoUsableFactor)},
+		{"refused although something could be used", j.Refused && (ruled && !j.stuck() || !ruled && j.could)},
 		{"codes are shown to somebody who passed no second factor", j.Step == mfa.StepSaveCodes && !j.once},
 		{"a new password for somebody who passed no second factor", j.Step == mfa.StepNewPassword && j.factor && !j.once},
 		{"a new password without need", j.Step == mfa.StepNewPassword && !(s.Compromised && s.ByPassword && s.Place == mfa.AtSignIn)},
 		{"signed in with a compromised password", j.allowed && s.Compromised && s.ByPassword && s.Place == mfa.AtSignIn},
-		{"signed in after a reset without enrolling", j.allowed && s.MustEnroll && !j.factor && s.Place == mfa.AtSignIn},
+		{"signed in after a reset without enrolling", j.allowed && s.MustEnroll && !j.factor && s.Place == mfa.AtSignIn && s.Excused == ""},
 		{"asked to skip what is due, or what is no matter of a date", !j.Until.IsZero() &&
-			(j.Step != mfa.StepEnroll || !gate || !s.Required || j.due || !j.Until.Equal(s.From))},
-		{"skipping matters although the rule is due or none asks", s.Skipped && (j.due || !s.Required) && !j.same(hurried)},
+			(j.Step != mfa.StepEnroll || !gate || !j.until())},
+		{"skipping matters although no rule is to come", s.Skipped && !j.coming && !j.same(hurried)},
 		{"one proof given twice counts for more", len(s.Proofs) > 0 && !j.same(twice)},
-		{"enrollment of something else than the rule allows", j.Step == mfa.StepEnroll && !slices.Equal(j.Methods, s.Allowed)},
+		{"enrollment of something else than the rule allows", j.Step == mfa.StepEnroll && !j.offered()},
 		{"malformed list of methods to verify", j.Step == mfa.StepVerify && !j.listed()},
 		{"waits although it is no matter of waiting", j.Waits && j.Step != mfa.StepVerify},
-		{"asked although nothing asks", !j.allowed && s.Place == mfa.AtDoor && !s.Required && !s.Staged},
+		{"asked although nothing asks", !j.allowed && s.Place == mfa.AtDoor && !j.due && !j.coming && s.Lapsed.IsZero() && !s.Staged},
+		{"asked although a provider stands in", !j.allowed && gate && s.Excused != "" && s.Lapsed.IsZero() && !s.Staged && !s.Unsaved && !s.Compromised},
+		{"through a door that was shut by time", j.allowed && s.Place == mfa.AtDoor && j.expired()},
 	} {
 		if c.bad {
 			faults = append(faults, c.fault)

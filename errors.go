@@ -58,6 +58,9 @@ func (e *ThrottledError) Unwrap() error { return ErrThrottled }
 // session that the flow leads to. It wraps ErrStepUp.
 type StepUpError struct {
 	Purpose Purpose
+	// Need is what the flow will ask for first: StepEnroll tells a page that a factor
+	// has to be set up and not only proven.
+	Need Need
 
 	reason Reason
 }
@@ -174,6 +177,16 @@ const (
 	ReasonStoreContract      Reason = "store_contract"      // the store broke its contract, or a user's records grew beyond their bounds
 	ReasonBusy               Reason = "busy"                // other operations on the same user came between 8 times, or until the context ended
 	ReasonDirectoryFailed    Reason = "directory_failed"    // Users failed or returned another user, or Marker failed
+	ReasonNotMember          Reason = "not_a_member"        // of the organization, says the directory
+	ReasonNotAdministrator   Reason = "not_administrator"   // of the organization, or the installation
+	ReasonNotManaged         Reason = "not_managed"         // the organization does not manage this user
+	ReasonOneself            Reason = "oneself"             // nobody administers herself
+	ReasonHigherRole         Reason = "higher_role"         // the user's role is equal or higher
+	ReasonTooManyActions     Reason = "too_many_actions"    // 10 an hour for each administrator
+	ReasonRulesChanged       Reason = "rules_changed"       // another administrator changed them since they were read
+	ReasonRulesConfigured    Reason = "rules_configured"    // the installation's rules are in Config.Policy
+	ReasonNoUsableMethod     Reason = "no_usable_method"    // no method that the rules allow can be turned on here
+	ReasonNobodyPasses       Reason = "nobody_passes"       // no owner of the organization could pass under the rules
 	ReasonHashing            Reason = "hashing"             // the context ended while waiting for a password hash
 	ReasonNoCodeSent         Reason = "no_code_sent"        // no code of this method was sent in this flow; counted
 	ReasonSentTooOften       Reason = "sent_too_often"      // a code was sent just now, or as many as an hour allows
@@ -206,6 +219,9 @@ const (
 	ReasonSkipped        Reason = "skipped"              // enrollment was put off until its date
 	ReasonRemembered     Reason = "remembered_browser"   // the browser is remembered
 	ReasonConfirmAddress Reason = "confirm_address"      // a code to a proven address comes before a first factor
+	ReasonSSOWaived      Reason = "sso_waived"           // the rules ask nothing of who signs in over this connection
+	ReasonSSOTrusted     Reason = "sso_trusted"          // the provider asserted a second factor, and the rules trust it
+	ReasonExempt         Reason = "exempt"               // the rules name the user as exempt
 )
 
 // What Overview.Advice says.

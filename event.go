@@ -16,7 +16,7 @@ type Event struct {
 	// Actor is who did it: the user's id, what Guard.Operator was given, or "host"
 	// when the host itself acted, as in Guard.Disable.
 	Actor string
-	// User is whom it concerns.
+	// User is whom it concerns, "" when that is an organization as a whole.
 	User string
 	// Method is the method concerned, zero when none is.
 	Method Method
@@ -79,6 +79,9 @@ const (
 	EventBreachUnchecked    EventName = "breach_unchecked"     // PasswordPolicy.Breach failed
 	EventImported           EventName = "imported"             // * from another system
 	EventResealed           EventName = "resealed"             // under the first key
+	EventPasswordForced     EventName = "password_forced"      // * an administrator asks for a new password
+	EventRulesChanged       EventName = "rules_changed"        // * of an organization
+	EventRulesWeakened      EventName = "rules_weakened"       // told once for each of its owners
 )
 
 // LogEvents returns a Config.OnEvent that writes each event to log as one
@@ -88,7 +91,8 @@ func LogEvents(log *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		switch e.Name {
-		case EventProofRefused, EventSignInRefused, EventMethodLocked, EventMethodDisabled, EventPasswordSuspect, EventSecondFactorFailed, EventUndelivered:
+		case EventProofRefused, EventSignInRefused, EventMethodLocked, EventMethodDisabled, EventPasswordSuspect, EventSecondFactorFailed, EventUndelivered,
+			EventRulesWeakened:
 			level = slog.LevelWarn
 		}
 		log.LogAttrs(ctx, level, "mfa: "+string(e.Name), slog.Any("event", e))
@@ -130,6 +134,8 @@ type entry struct {
 	Method  string    `json:"m,omitempty"` // Method.String
 	Reason  Reason    `json:"r,omitempty"`
 	Actor   string    `json:"a,omitempty"` // when not the user
+	Org     string    `json:"o,omitempty"`
+	Note    string    `json:"w,omitempty"` // of an organization's
 	Session string    `json:"s,omitempty"`
 	Device  string    `json:"d,omitempty"`
 	Addr    string    `json:"i,omitempty"`
@@ -141,7 +147,7 @@ type entry struct {
 func (n EventName) kept() bool {
 	switch n {
 	case EventSignInStarted, EventSignInRefused, EventFlowCanceled, EventProofRefused, EventUserForgotten, EventResealed,
-		EventCodeSent, EventUndelivered, EventNewDevice, EventBreachUnchecked:
+		EventCodeSent, EventUndelivered, EventNewDevice, EventBreachUnchecked, EventRulesWeakened:
 		return false
 	}
 	return true

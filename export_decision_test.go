@@ -6,7 +6,8 @@ import (
 )
 
 // The decision with names that another package can use. The fields of Situation
-// are those of situation, and of its rule, in the same order.
+// are those of situation, with those of the first rule and whether there is one.
+// Allowed is what may be enrolled besides.
 type (
 	Place     = place
 	Usability = usability
@@ -17,6 +18,8 @@ const (
 	AtDoor    = toEnter
 	AtConfirm = toConfirm
 	AtEnroll  = toEnroll
+
+	AtAdminister = toAdminister
 
 	Usable   = usable
 	Waiting  = waiting
@@ -29,6 +32,12 @@ type Situation struct {
 	Required bool
 	From     time.Time
 	Allowed  []Method
+	After    time.Time
+	Recall   time.Duration // how long the rule lets a remembered browser count
+	Excuse   Reason
+	Also     []Rule // the other rules
+	Excused  Reason
+	Lapsed   time.Time
 	Since    time.Time
 
 	Held                                  []Holding
@@ -41,6 +50,23 @@ type Situation struct {
 	Mailed, Modest                        bool
 	Strong, Confirm, Confirmed            bool
 	Reachable                             []Holding
+}
+
+// Rule is rule.
+type Rule struct {
+	From    time.Time
+	Allowed []Method
+	After   time.Time
+	Recall  time.Duration
+	Excuse  Reason
+}
+
+// Rules returns the rules of s, the first one first.
+func (s Situation) Rules() []Rule {
+	if !s.Required {
+		return s.Also
+	}
+	return append([]Rule{{s.From, s.Allowed, s.After, s.Recall, s.Excuse}}, s.Also...)
 }
 
 type Holding struct {
@@ -61,7 +87,7 @@ type Verdict struct {
 // Decide is decide.
 func Decide(s Situation) Verdict {
 	in := situation{
-		now: s.Now, place: s.Place, rule: rule{s.Required, s.From, s.Allowed}, since: s.Since,
+		now: s.Now, place: s.Place, offered: s.Allowed, excused: s.Excused, lapsed: s.Lapsed, since: s.Since,
 		ask: s.Ask, mustEnroll: s.MustEnroll, unsaved: s.Unsaved, compromised: s.Compromised,
 		byPassword: s.ByPassword, firstAt: s.FirstAt, proofs: s.Proofs,
 		skipped: s.Skipped, enrolled: s.Enrolled, staged: s.Staged,
@@ -74,6 +100,9 @@ func Decide(s Situation) Verdict {
 	for _, h := range s.Reachable {
 		in.reachable = append(in.reachable, holding{h.Method, h.State, h.Spare})
 	}
+	for _, r := range s.Rules() {
+		in.rules = append(in.rules, rule{r.From, r.Allowed, r.After, r.Recall, r.Excuse})
+	}
 	v := decide(in)
 	return Verdict{v.refused, v.step, v.methods, v.until, v.waits, v.why}
 }
@@ -81,6 +110,6 @@ func Decide(s Situation) Verdict {
 // DecisionFields returns how many values the decision looks at, and how many of
 // them Situation has.
 func DecisionFields() (decision, mirror int) {
-	return reflect.TypeFor[situation]().NumField() - 1 + reflect.TypeFor[rule]().NumField(),
+	return reflect.TypeFor[situation]().NumField() + reflect.TypeFor[rule]().NumField(),
 		reflect.TypeFor[Situation]().NumField()
 }

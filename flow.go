@@ -15,23 +15,24 @@ import (
 // opened it. Its methods decide and stage; nothing is written before run commits.
 type flow struct {
 	*state
-	codes   *codeMaker
-	rec     Record // as stored; Version "" before the first commit
-	data    pendingData
-	token   string
-	by      string               // token of the session that opened it, "" at sign-in
-	session *stored[sessionData] // nil at sign-in
-	proven  Method               // what was proven in this operation, 0 for nothing
+	codes    *codeMaker
+	rec      Record // as stored; Version "" before the first commit
+	data     pendingData
+	token    string
+	by       string               // token of the session that opened it, "" at sign-in
+	session  *stored[sessionData] // nil at sign-in
+	managing Record               // the rules of the organization that manages the user, if they were read along
+	proven   Method               // what was proven in this operation, 0 for nothing
 }
 
 // situation collects what the decision looks at.
 func (f *flow) situation() situation {
-	a, rules := &f.account.data, f.g.policy.Rules
+	a := &f.account.data
 	s := situation{
 		now:         f.now,
 		place:       f.data.To,
-		rule:        rules.at(f.data.purpose()),
-		since:       f.opened().Add(-rules.FreshFor),
+		offered:     f.g.offered(f.data.purpose()),
+		since:       f.opened().Add(-f.g.freshFor(&f.ruling)),
 		held:        f.held(),
 		ask:         a.Ask,
 		mustEnroll:  a.MustEnroll,
@@ -57,13 +58,16 @@ func (f *flow) situation() situation {
 	}
 	if f.data.To == toSignIn {
 		if b := f.browser(f.data.Browser); b != nil {
-			s.remembered = b.data.remembers(f.now, rules.Remember).proven()
+			s.remembered = b.data.remembers(f.now, f.g.policy.Rules.Remember).proven()
 		}
-	} else {
-		s.remembered = rules.remembers(f.data.To, f.data.Remembered)
 	}
 	for _, p := range f.data.Proofs {
 		s.proofs = append(s.proofs, p.proven())
+	}
+	s.rules, s.excused = f.g.rulesAt(f.data.purpose(), f.who(), &f.ruling, f.data.First)
+	if f.data.To == toEnter {
+		s.remembered = f.data.Remembered.proven()
+		s.lapsed = f.ruling.lapsed(&f.session.data, f.data.First.At, f.data.Proofs, f.opened(), f.now)
 	}
 	return s
 }
@@ -74,30 +78,6 @@ func (f *flow) opened() time.Time {
 		return f.now
 	}
 	return unix(f.data.Created)
-}
-
-// at returns what the rules ask where p leads.
-func (r Rules) at(p Purpose) rule {
-	at := rule{from: r.From, allowed: r.Methods}
-	switch p.to {
-	case toSignIn:
-		at.required = r.Require == RequireAtSignIn
-	case toEnter:
-		at.required = r.Require != RequireOff
-	case toEnroll:
-		at.allowed = []Method{methodOf(p.arg)}
-	}
-	return at
-}
-
-// remembers returns what a session whose sign-in asked for nothing, because the
-// browser was remembered, has proven at a place: what it had proven at sign-in
-// counts where the rules ask there, and at no door of its own.
-func (r Rules) remembers(to place, p proofData) Proven {
-	if to != toEnter || r.Require != RequireAtSignIn || r.Remember == 0 {
-		return Proven{}
-	}
-	return p.proven()
 }
 
 // staged reports whether the flow shows the account's current backup codes.
@@ -127,6 +107,7 @@ func (f *flow) accept(m Method) {
 		f.account.data.Password.Mailed = false
 	}
 	f.data.Proofs = proved(f.data.Proofs, m, f.now.Unix())
+	f.account.data.Verified = f.now.Unix()
 	f.touched, f.proven = true, m
 }
 
@@ -317,12 +298,18 @@ func (f *flow) begin(ctx context.Context) (Outcome, error) {
 		return Outcome{}, err
 	}
 	rec := Record{Key: Key{Owner: f.owner, Kind: kindSession}, Expires: seconds(f.now.Add(f.g.policy.Rules.SessionFor))}
-	out, err := f.issue(rec, sessionData{
+	d := sessionData{
 		Created: f.now.Unix(), First: f.data.First, Proofs: f.data.Proofs,
 		Device: f.client.device(), Addr: f.client.addr(), Remembered: remembered,
-	})
+	}
+	f.account.data.SSO = nil
+	if first := f.data.First; first.Connection != "" {
+		d.Org, f.account.data.SSO = f.user.ManagedBy, &first
+	}
+	_, excused := f.g.rulesAt(f.data.purpose(), f.who(), &f.ruling, f.data.First)
+	out, err := f.issue(rec, d)
 	if err == nil {
-		f.tell(Event{Name: EventSignedIn, Method: f.last(), Session: out.Session.ID()})
+		f.tell(Event{Name: EventSignedIn, Method: f.last(), Reason: excused, Session: out.Session.ID()})
 		out.browser = &browser
 	}
 	return out, err
@@ -339,6 +326,10 @@ func (f *flow) elevate() (Outcome, error) {
 	}
 	if f.data.First.At > d.First.At || f.ahead(d.First.At) {
 		d.First = f.data.First
+	}
+	d.Gap = int64(d.idle(f.now) / time.Second)
+	if at := append(times(f.data.Proofs), f.data.First.At); slices.Max(at) >= f.opened().Unix() {
+		d.Gap = 0 // proven anew
 	}
 	if f.rec.Version != "" {
 		f.consume(ReasonAlreadyCompleted)
@@ -385,7 +376,7 @@ func (f *flow) handle() *Pending {
 	v := decide(f.situation())
 	h := &pending{
 		g: f.g, token: f.token, session: f.by, client: f.client,
-		need: Need{v.step, v.methods, v.until, v.why},
+		need: v.need(),
 		data: f.data, id: f.rec.ID, user: f.user.ID, expires: f.rec.Expires, sent: f.sent(),
 	}
 	if v.step == StepSaveCodes && f.staged() {

@@ -283,12 +283,14 @@ func TestInput_Texts(t *testing.T) {
 		calls = append(calls, more...)
 	}
 	in.refuses(t, calls)
+	longest := strings.Repeat("x", 254)
+	in.Users.Add(mfa.User{ID: "ann", Orgs: []mfa.Membership{{Org: longest}}})
 	for name, err := range map[string]error{
 		"label of 64":    in.session.RenameTOTP(t.Context(), id, strings.Repeat("\U0001f511", 64)),
 		"label of none":  in.session.RenameTOTP(t.Context(), id, ""),
 		"label in space": in.session.RenameTOTP(t.Context(), id, " \t My <phone> & \"co\" \n"),
 		"action of 64":   stepUp(t.Context(), mfa.ToConfirm(strings.Repeat("\u00e9", 64))),
-		"org of 254":     stepUp(t.Context(), mfa.ToEnter(strings.Repeat("x", 254))),
+		"org of 254":     stepUp(t.Context(), mfa.ToEnter(longest)),
 		"operator":       in.Guard.Operator(strings.Repeat("\u00e9", 64), strings.Repeat("\u00e9", 200)).Unlock(t.Context(), "ann"),
 	} {
 		if err != nil {

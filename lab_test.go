@@ -41,7 +41,7 @@ func emptyLab(t testing.TB, options ...func(*mfa.Config)) *lab {
 	l.Kit = mfatest.New(t, append(options, func(c *mfa.Config) {
 		l.tally.Store, c.Store = c.Store, l.tally
 	})...)
-	l.Users.Add(mfa.User{ID: "ann", Name: "ann@example.org"}, mfa.User{ID: "bob"})
+	l.Users.Add(mfa.User{ID: "ann", Name: "ann@example.org", Orgs: inAcme()}, mfa.User{ID: "bob", Orgs: inAcme()})
 	return l
 }
 

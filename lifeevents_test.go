@@ -163,12 +163,23 @@ func TestR28_HistoryIsBounded(t *testing.T) {
 // TestR28_OverviewIsComplete: the security page shows something in every field of
 // Overview, so that none is forgotten when one is added.
 func TestR28_OverviewIsComplete(t *testing.T) {
-	l := newLab(t, postal, func(c *mfa.Config) { c.Locator = everywhere{} })
-	l.Users.Add(mfa.User{ID: "ann", Email: "ann@example.org", EmailVerified: true, Phone: "+351912345678"})
+	l := newLab(t, postal, func(c *mfa.Config) { c.Locator, c.Policy.Rules.Require = everywhere{}, mfa.RequireAtDoor })
+	l.Users.Add(mfa.User{ID: "ann", Email: "ann@example.org", EmailVerified: true, Phone: "+351912345678", Orgs: inAcme()})
 	if err := l.session.RenameTOTP(t.Context(), l.account(t, "ann").TOTP[0].ID, "phone"); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.session.SetMethod(t.Context(), mfa.EmailCode, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.session.SetAskAtSignIn(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	out, err := l.signIn(t, "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.session = l.elevate(t, out.Session, mfa.ToEnter("acme"), l.right()).Session
+	if err := l.session.SetAskAtSignIn(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	pr := l.right()

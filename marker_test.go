@@ -15,6 +15,7 @@ type marked struct {
 	*mfatest.Users
 	mu       sync.Mutex
 	enrolled map[string]bool
+	ruled    map[string]bool
 	err      error
 }
 
@@ -33,8 +34,23 @@ func (m *marked) MarkEnrolled(_ context.Context, user string, enrolled bool) err
 	return m.err
 }
 
+func (m *marked) Ruled(_ context.Context, org string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ruled[org], m.err
+}
+
+func (m *marked) MarkRuled(_ context.Context, org string, ruled bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err == nil {
+		m.ruled[org] = ruled
+	}
+	return m.err
+}
+
 func newMarked(t *testing.T) (*mfatest.Kit, *marked, *mfa.MemoryStore) {
-	m, store := &marked{enrolled: make(map[string]bool)}, new(mfa.MemoryStore)
+	m, store := &marked{enrolled: make(map[string]bool), ruled: make(map[string]bool)}, new(mfa.MemoryStore)
 	k := mfatest.New(t, func(c *mfa.Config) {
 		m.Users = c.Users.(*mfatest.Users)
 		c.Users, c.Store = m, store

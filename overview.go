@@ -132,7 +132,7 @@ func (e entry) event(user string) Event {
 	}
 	return Event{
 		Name: e.Name, At: unix(e.At), Actor: actor, User: user, Method: methodOf(e.Method),
-		Reason: e.Reason, Session: e.Session, Device: e.Device, Client: Client{Addr: parseAddr(e.Addr)},
+		Reason: e.Reason, Session: e.Session, Device: e.Device, Client: Client{Addr: parseAddr(e.Addr)}, Org: e.Org, Note: e.Note,
 	}
 }
 

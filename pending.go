@@ -165,16 +165,23 @@ func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
 		return nil, refuse(ErrNoPending, tokenReason(err))
 	}
 	s := h.g.newState(now, h.client, userOf(t.Owner))
+	unknown := s.directory(ctx) // before the store: it names whose rules to read along
 	keys := []Key{{t.Owner, kindPending, t.ID}, s.accountKey(), s.historyKey()}
 	by, err := h.g.ring.OpenToken(kindSession, h.session)
 	if err == nil && by.Owner == t.Owner {
 		keys = append(keys, Key{by.Owner, kindSession, by.ID})
+	}
+	if validOrg(s.user.ManagedBy) {
+		keys = append(keys, rulesKey(s.user.ManagedBy))
 	}
 	records, err := h.g.get(ctx, keys...)
 	if err != nil {
 		return nil, err
 	}
 	f := &flow{state: s, rec: records[0], token: h.token, by: h.session}
+	if last := len(records) - 1; records[last].Kind == kindRules {
+		f.managing, records = records[last], records[:last]
+	}
 	if f.rec.Version == "" {
 		return nil, refuse(ErrNoPending, ReasonNotFound)
 	}
@@ -199,13 +206,16 @@ func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
 	if err := f.opener(records[3:], by); err != nil {
 		return nil, err
 	}
-	if err := s.directory(ctx); errors.Is(err, ErrNoUser) {
+	if errors.Is(unknown, ErrNoUser) {
 		return nil, refuse(ErrNoPending, ReasonUserUnknown)
-	} else if err != nil {
-		return nil, err
+	} else if unknown != nil {
+		return nil, unknown
 	}
 	if why := s.account.data.reason(s.user); why != "" {
 		return nil, refuse(ErrRefused, why)
+	}
+	if err := f.ruled(ctx); err != nil {
+		return nil, err
 	}
 	if v := decide(f.situation()); v.refused {
 		return nil, refuse(ErrRefused, v.why)
@@ -369,7 +379,7 @@ func (p *Pending) Reauthenticated(ctx context.Context, first First) (Outcome, er
 		if v := decide(f.situation()); v.step != StepVerify || !slices.Contains(v.methods, Password) {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
 		}
-		if f.now.Sub(time.Unix(d.At, 0)) > f.g.policy.Rules.FreshFor {
+		if f.now.Sub(time.Unix(d.At, 0)) > f.g.freshFor(&f.ruling) {
 			return Outcome{}, refuse(ErrRefused, ReasonStaleReassertion)
 		}
 		d.Mailed = d.Password && f.account.data.Password.Mailed

@@ -44,7 +44,11 @@ const (
 	InsecureAddressNever                     // never: after a reset the password alone binds a factor, whoever has it
 )
 
-// Rules is what is asked of users. The zero Rules asks for nothing.
+// Rules is what is asked of users: of everybody in Policy.Rules, of its members
+// in those of an organization. An organization can only add to what the
+// installation asks, and where its rules hold is its own door (Guard.Enter). At
+// sign-in its Require counts for users whom it manages and for nobody else. The
+// zero Rules asks for nothing.
 type Rules struct {
 	// Require says where a second factor must be proven. Zero: nowhere.
 	Require Require
@@ -72,6 +76,17 @@ type Rules struct {
 	// FreshFor is how old a proof may be for a sensitive action. Zero: 5 minutes.
 	// 1 minute to 1 hour.
 	FreshFor time.Duration
+	// SSO says what a sign-in at an identity provider is worth, for each connection.
+	// One that is not listed: SSOStillRequired. Nil: none is worth anything. At
+	// most 32.
+	SSO []Connection
+	// Exempt are users whom Require does not bind: service accounts, which cannot
+	// enroll. Nil: it binds everybody. At most 100.
+	Exempt []string
+	// ProofsNotBefore makes the door ask again whoever proved her second factor
+	// earlier: one write after an incident. It may not lie ahead. Zero: a proof counts
+	// as long as its session.
+	ProofsNotBefore time.Time
 }
 
 // Require says where rules ask for a second factor.
@@ -80,7 +95,7 @@ type Require int
 const (
 	RequireOff      Require = iota // nowhere
 	RequireAtDoor                  // at Guard.Enter; a sign-in alone needs none
-	RequireAtSignIn                // at sign-in, and at the door
+	RequireAtSignIn                // at sign-in of users whom the organization manages, and at the door
 )
 
 // TOTPPolicy is the profile of new authenticators. Each keeps the profile it was
@@ -171,16 +186,21 @@ const (
 	suspectWindow     = 30 * 24 * time.Hour // see Limits.FailuresBeforeSuspect
 	backupWaitMax     = 60 * time.Second    // see Limits.WaitMax
 	touchEvery        = time.Minute         // how exactly last activity is recorded
+	minIdle           = 2 * time.Minute     // the shortest Rules.IdleFor
 	maxAuthenticators = 3
 )
 
 // resolved returns p with every default filled in, and an error that names every
 // field that is out of bounds.
-func (p Policy) resolved() (Policy, error) {
+func (p Policy) resolved() (Policy, error) { return p.checked("Policy.") }
+
+// checked is resolved with names of fields that begin with path.
+func (p Policy) checked(path string) (Policy, error) {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, fmt.Errorf("%s is %v, want %s", "Policy."+field, value, want))
+		errs = append(errs, fmt.Errorf("%s%s is %v, want %s", path, field, value, want))
 	}
+	p.Rules.check(bad)
 	if r := p.Rules.Require; r < RequireOff || r > RequireAtSignIn {
 		bad("Rules.Require", int(r), "a constant")
 	}
@@ -209,7 +229,7 @@ func (p Policy) resolved() (Policy, error) {
 	if d := p.TOTP.Period; d > 30*time.Second && d < 60*time.Second {
 		bad("TOTP.Period", d, "30s or 1m0s: apps know no other")
 	}
-	if d := p.Rules.IdleFor; d != 0 && (d < 2*time.Minute || d > 24*time.Hour) {
+	if d := p.Rules.IdleFor; d != 0 && (d < minIdle || d > 24*time.Hour) {
 		bad("Rules.IdleFor", d, "2m0s to 24h0m0s, or 0 for none")
 	}
 	if p.Limits.WaitMax < p.Limits.WaitMin {

@@ -18,6 +18,10 @@ func ToConfirm(action string) Purpose { return Purpose{toConfirm, action} }
 // EmailCode or SMSCode.
 func ToEnroll(m Method) Purpose { return Purpose{toEnroll, m.String()} }
 
+// ToAdminister leads to the fresh proof that an administrator of an organization
+// needs, by a factor that its rules allow; "" is the installation.
+func ToAdminister(org string) Purpose { return Purpose{toAdminister, org} }
+
 // SignIn reports whether the flow is a sign-in.
 func (p Purpose) SignIn() bool { return p.to == toSignIn }
 
@@ -26,6 +30,12 @@ func (p Purpose) Org() string { return p.only(toEnter) }
 
 // Action returns the action of ToConfirm, or "".
 func (p Purpose) Action() string { return p.only(toConfirm) }
+
+// Administers returns the organization of ToAdminister, and false for another
+// purpose.
+func (p Purpose) Administers() (org string, ok bool) {
+	return p.only(toAdminister), p.to == toAdminister
+}
 
 func (p Purpose) only(to place) string {
 	if p.to != to {
@@ -38,7 +48,9 @@ func (p Purpose) only(to place) string {
 func (p Purpose) valid() bool {
 	switch p.to {
 	case toEnter:
-		return validOwner("o/"+p.arg) && p.arg != ""
+		return validOrg(p.arg)
+	case toAdminister:
+		return p.arg == "" || validOrg(p.arg)
 	case toConfirm:
 		return p.arg != "" && validText(p.arg, maxName)
 	case toEnroll:

@@ -211,6 +211,10 @@ func TestRow_E12_ReasonsStay(t *testing.T) {
 		ReasonRule=required_by_rule ReasonSwitch=asked_by_user ReasonReset=reset ReasonStale=proof_too_old
 		ReasonNotAllowed=method_not_allowed ReasonRequested=requested ReasonCodesNotSaved=codes_not_saved
 		ReasonCompromised=password_compromised ReasonNotRequired=not_required ReasonProven=proven ReasonSkipped=skipped
+		ReasonExempt=exempt ReasonHigherRole=higher_role ReasonNoUsableMethod=no_usable_method ReasonNobodyPasses=nobody_passes
+		ReasonNotAdministrator=not_administrator ReasonNotManaged=not_managed ReasonNotMember=not_a_member ReasonOneself=oneself
+		ReasonRulesChanged=rules_changed ReasonRulesConfigured=rules_configured ReasonSSOTrusted=sso_trusted
+		ReasonSSOWaived=sso_waived ReasonTooManyActions=too_many_actions
 		ReasonAdviseFactor=advise_factor ReasonAdviseCodes=advise_codes ReasonAdviseSessions=advise_review_sessions
 		ReasonAdviseApp=advise_app ReasonNoCodeSent=no_code_sent ReasonSentTooOften=sent_too_often ReasonSMSRefused=sms_refused
 		ReasonUndelivered=undelivered ReasonNoNotifier=no_notifier ReasonNoAddress=no_address ReasonAddressUnproven=address_unproven

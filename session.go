@@ -25,6 +25,8 @@ type session struct {
 	rec    Record
 	data   sessionData
 	client Client
+	beside []Record  // what was read with it
+	from   time.Time // see Session.RequiredFrom
 }
 
 // sessionData is a session as stored: lean, because every request decodes it.
@@ -41,6 +43,8 @@ type sessionData struct {
 	// What the browser proved when it was remembered, if sign-in asked for nothing
 	// because of that.
 	Remembered proofData `json:"b,omitzero"`
+	Gap        int64     `json:"g,omitempty"` // the longest it was not used since something was proven, in seconds
+	Org        string    `json:"o,omitempty"` // that manages the user, as of a sign-in at a provider
 }
 
 func (d *sessionData) version() int        { return d.V }
@@ -99,17 +103,17 @@ func (g *Guard) Session(ctx context.Context, token string, c Client) (*Session, 
 	return s, nil
 }
 
-// session is Session without the touch.
-func (g *Guard) session(ctx context.Context, token string, c Client) (*Session, error) {
+// session is Session without the touch. It reads further records with it.
+func (g *Guard) session(ctx context.Context, token string, c Client, beside ...Key) (*Session, error) {
 	t, err := g.ring.OpenToken(kindSession, token)
 	if err != nil {
 		return nil, refuse(ErrNoSession, tokenReason(err))
 	}
-	records, err := g.get(ctx, Key{t.Owner, kindSession, t.ID})
+	records, err := g.get(ctx, append([]Key{{t.Owner, kindSession, t.ID}}, beside...)...)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{g: g, token: token, rec: records[0], client: c.cut()}
+	s := &session{g: g, token: token, rec: records[0], client: c.cut(), beside: records[1:]}
 	if err := g.openSession(s.rec, t, g.now(), &s.data); err != nil {
 		return nil, err
 	}
@@ -157,47 +161,14 @@ func (s *session) touch(ctx context.Context) {
 		return
 	}
 	d := s.data
+	if gap := s.data.idle(now); gap >= minIdle {
+		d.Gap = int64(gap / time.Second)
+	}
 	d.Seen = now.Unix()
 	w := Write{Record: s.g.seal(s.rec.Key, s.rec.Expires, d), IfVersion: s.rec.Version}
 	if s.g.commit(ctx, []Write{w}) == nil {
 		s.rec, s.data = w.Record, d
 	}
-}
-
-// Enter is Session and the rules at an organization's door, in one round trip. All
-// organizations have the rules of Policy.Rules; org (1 to 254 bytes of UTF-8
-// without control characters) names the door.
-//
-// When the rules ask for more than the session proved it returns *StepUpError and
-// no session, and writes nothing: twenty parallel requests cost nothing. Give the
-// error's Purpose to Session.StepUp.
-//
-// It says nothing about membership: the host checks that. Else it returns
-// ErrNoSession, ErrInvalid (org is no id) or ErrUnavailable.
-func (g *Guard) Enter(ctx context.Context, token, org string, c Client) (*Session, error) {
-	to := ToEnter(org)
-	if !to.valid() {
-		return nil, invalid("not an organization id")
-	}
-	s, err := g.session(ctx, token, c)
-	if err != nil {
-		return nil, err
-	}
-	a := s.Assurance()
-	at := situation{
-		now: g.now(), mailed: s.s().data.First.Mailed, place: toEnter, rule: g.policy.Rules.at(to), proofs: a.Proofs,
-		remembered: g.policy.Rules.remembers(toEnter, s.s().data.Remembered),
-	}
-	for _, m := range at.rule.allowed {
-		// What the user holds is in another record; StepUp reads it. Here it is
-		// enough that somebody with an allowed factor would have to prove it.
-		at.held = append(at.held, holding{method: m, state: usable})
-	}
-	if v := decide(at); !v.allowed() {
-		return nil, &StepUpError{Purpose: to, reason: v.why}
-	}
-	s.s().touch(ctx)
-	return s, nil
 }
 
 // flow reads the user and returns a flow of this session to p that is not stored
@@ -230,13 +201,19 @@ func (s *session) flow(ctx context.Context, now time.Time, p Purpose) (*flow, er
 	if why := st.account.data.reason(st.user); why != "" {
 		return nil, refuse(ErrNoSession, why)
 	}
+	f := s.to(p, st, &own)
+	return f, f.ruled(ctx)
+}
+
+// to returns a flow of this session, which own is as stored, to p.
+func (s *session) to(p Purpose, st *state, own *stored[sessionData]) *flow {
 	return &flow{
-		state: st, by: s.token, session: &own,
+		state: st, by: s.token, session: own,
 		data: pendingData{
-			To: p.to, Arg: p.arg, Session: t.ID,
+			To: p.to, Arg: p.arg, Session: own.rec.ID,
 			First: own.data.First, Proofs: slices.Clone(own.data.Proofs), Remembered: own.data.Remembered,
 		},
-	}, nil
+	}
 }
 
 // StepUp begins what a *StepUpError asked for, a confirmation or an enrollment.
@@ -245,8 +222,8 @@ func (s *session) flow(ctx context.Context, now time.Time, p Purpose) (*flow, er
 // Pending.Return, at most 2 KiB.
 //
 // It returns ErrNoSession, ErrInvalid, ErrRefused or *ThrottledError (a factor is
-// held and none can be used), ErrForbidden (as many authenticators as allowed),
-// or ErrUnavailable.
+// held and none can be used), ErrForbidden (as many authenticators as allowed, no
+// member or no administrator of the organization), or ErrUnavailable.
 func (s *Session) StepUp(ctx context.Context, p Purpose, back string) (Outcome, error) {
 	if !p.valid() || !validReturn(back) {
 		return Outcome{}, invalid("Purpose is not one to step up to, or back is longer than 2 KiB or no UTF-8")
@@ -308,7 +285,7 @@ func (f *flow) fresh(sensitive string) error {
 	case v.refused:
 		return refuse(ErrRefused, v.why)
 	case !v.allowed():
-		return &StepUpError{Purpose: ToConfirm(sensitive), reason: v.why}
+		return &StepUpError{Purpose: ToConfirm(sensitive), Need: v.need(), reason: v.why}
 	}
 	return nil
 }

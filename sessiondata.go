@@ -57,6 +57,12 @@ func parseSession(text string) (sessionData, bool) {
 	if c.has(`,"b":`) {
 		d.Remembered = c.proof()
 	}
+	if c.has(`,"g":`) {
+		d.Gap = c.number()
+	}
+	if c.has(`,"o":`) {
+		d.Org = c.string()
+	}
 	c.want(`}`)
 	return d, err == nil && !c.lost && c.rest == ""
 }

@@ -229,6 +229,9 @@ func (g *Guard) signIn(ctx context.Context, in SignIn, accepted func(*state) err
 		f := &flow{state: s, codes: codes, data: pendingData{
 			To: toSignIn, First: first, Return: in.Return, Browser: s.presented(in.Browsers),
 		}}
+		if err := f.ruled(ctx); err != nil {
+			return nil, Outcome{}, err
+		}
 		s.noteChanged()
 		v := decide(f.situation())
 		if v.refused || v.waits {

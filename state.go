@@ -27,6 +27,8 @@ type state struct {
 	user   User
 	asked  bool // the directory was, about user
 	owner  string
+	org    string // of the events
+	ruling ruling // of the organization whose door, sign-in or administration it is
 
 	account stored[account]
 	history stored[past]
@@ -279,7 +281,10 @@ func (s *state) endAll() {
 
 // tell stages an event, and its entry in the history when it is one to keep.
 func (s *state) tell(e Event) {
-	e.Actor, e.Note, e.User, e.At = s.actor, s.note, s.user.ID, s.now.UTC()
+	e.Actor, e.User, e.Org, e.At = s.actor, s.user.ID, s.org, s.now.UTC()
+	if s.note != "" {
+		e.Note = s.note
+	}
 	e.Client, e.Device = s.client, s.client.device()
 	s.events = append(s.events, e)
 	if s.g.notifier != nil && e.Name.noticed() {
@@ -290,10 +295,15 @@ func (s *state) tell(e Event) {
 	}
 	h := entry{
 		Name: e.Name, At: s.now.Unix(), Method: e.Method.String(), Reason: e.Reason,
-		Session: e.Session, Device: e.Device, Addr: s.client.addr(),
+		Session: e.Session, Org: e.Org,
 	}
-	if s.actor != s.user.ID {
-		h.Actor = s.actor
+	switch {
+	case s.user.ID == "":
+		h.Actor, h.Org, h.Note = s.actor, "", e.Note // an organization's own
+	case s.actor != s.user.ID:
+		h.Actor = s.actor // and where from is none of the user's business
+	default:
+		h.Device, h.Addr = e.Device, s.client.addr()
 	}
 	s.history.data.add(h)
 	s.put(s.history.rec, time.Time{}, s.history.data)

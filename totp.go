@@ -351,7 +351,7 @@ func (s *Session) RemoveTOTP(ctx context.Context, id string) error {
 			return refuse(ErrForbidden, ReasonUnknownFactor)
 		}
 		var err error
-		last, err = f.reduce(after, TOTP)
+		last, err = f.reduce(ctx, after, TOTP)
 		return err
 	})
 	if err != nil || !last {
