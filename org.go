@@ -98,11 +98,11 @@ func (f *flow) ruled(ctx context.Context) error {
 // When they ask for more than the session proved it returns *StepUpError and no
 // session, and writes nothing: twenty parallel requests cost little. Give the
 // error's Purpose to Session.StepUp. To say what is needed it reads what StepUp
-// would read; who is no member (says the directory) gets ErrForbidden then.
+// would read.
 //
-// Else it says nothing about membership: the host checks that. It may return
-// ErrNoSession, ErrRefused (no factor that is held can ever be used), ErrInvalid
-// (org is no id) or ErrUnavailable.
+// It says nothing about membership: the host checks that. StepUp does, and refuses
+// who is no member. Enter may also return ErrNoSession, ErrRefused (no factor that
+// is held can ever be used), ErrInvalid (org is no id) or ErrUnavailable.
 func (g *Guard) Enter(ctx context.Context, token, org string, c Client) (*Session, error) {
 	to := ToEnter(org)
 	if !to.valid() {
@@ -159,6 +159,9 @@ func (s situation) unproven() time.Time {
 // does after all.
 func (s *session) missing(ctx context.Context, now time.Time, to Purpose) error {
 	f, err := s.flow(ctx, now, to)
+	if ReasonOf(err) == ReasonNotMember {
+		return &StepUpError{Purpose: to, reason: ReasonRule}
+	}
 	if err != nil {
 		return err
 	}

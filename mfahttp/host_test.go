@@ -31,7 +31,8 @@ type host struct {
 func newHost(t *testing.T, rules mfa.Rules, options ...func(*mfahttp.Config)) *host {
 	t.Helper()
 	h := &host{Kit: mfatest.New(t, func(c *mfa.Config) { c.Policy.Rules = rules })}
-	h.Users.Add(mfa.User{ID: "alice"}, mfa.User{ID: "bob"})
+	acme := []mfa.Membership{{Org: "acme"}}
+	h.Users.Add(mfa.User{ID: "alice", Orgs: acme}, mfa.User{ID: "bob", Orgs: acme})
 	c := mfahttp.Config{
 		Guard: h.Guard, Pages: pages(), NoProxies: true, Now: h.Clock.Now,
 		Error: func(w http.ResponseWriter, r *http.Request, status int, err error) {
