@@ -143,6 +143,29 @@ func TestR23_GateCanceled(t *testing.T) {
 	})
 }
 
+// Whose context ends in the moment of being let in gives the room back.
+func TestR23_GateCanceledWhenAdmitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gate.New(1, 1)
+		for range 500 {
+			leave, err := g.Enter(t.Context(), 1)
+			if err != nil {
+				t.Fatalf("room was lost: %v", err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				if leave, err := g.Enter(ctx, 1); err == nil {
+					leave()
+				}
+			}()
+			synctest.Wait()
+			cancel()
+			leave()
+			synctest.Wait()
+		}
+	})
+}
+
 // Everybody races: nobody is lost, nothing is taken twice, and what is in never
 // takes more than there is.
 func TestR23_GateRaces(t *testing.T) {

@@ -30,6 +30,8 @@ func TestR22_Patterns(t *testing.T) {
 		"zyxwvutsrqponml":                  true,
 		"абвгдежзийклмно":                  true,
 		"123456789012345":                  true,
+		"890123456789012":                  true, // digits go round
+		"210987654321098":                  true,
 		"098765432109876":                  true,
 		"987654321987654":                  true,
 		"qwertyuiopasdfgh":                 true,

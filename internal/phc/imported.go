@@ -24,8 +24,8 @@ const (
 	bcryptReads   = 72 // bytes of a secret
 	minBcryptCost = 4
 	maxBcryptCost = 14        // each step doubles the time; OWASP asks for 10 or more
-	maxScryptLog  = 18        // ln; with r at 8, 256 MiB
-	maxScryptFill = 1 << 21   // N times r times p, twice what OWASP asks for
+	maxScryptLog  = 18        // ln
+	maxScryptFill = 1 << 21   // N times r times p, twice what OWASP asks for; and so 256 MiB
 	maxIterations = 3_000_000 // of SHA-1 and SHA-256; SHA-512 takes three times as long
 	minOtherSalt  = 4         // SP 800-63B-4 section 3.1.1.2: 32 bits
 )
@@ -60,7 +60,7 @@ func parseScrypt(text string) (stored, bool) {
 		return stored{}, false
 	}
 	n, ok := numbers(parts[2], figure{"ln=", maxScryptLog}, figure{"r=", 64}, figure{"p=", 64})
-	if !ok || n[1]*n[2]<<n[0] > maxScryptFill || 128*(n[1]<<n[0]) > maxMemory<<10 {
+	if !ok || n[1]*n[2]<<n[0] > maxScryptFill {
 		return stored{}, false
 	}
 	salt, tag, ok := decode(encoding, parts[3], parts[4], minOtherSalt)
