@@ -234,6 +234,7 @@ func (g *Guard) Reseal(ctx context.Context, user string) error {
 			}
 		}
 		s.account.data.TOTP, s.touched = list, true
+		s.account.data.Password = s.resealed(s.account.data.Password)
 		if s.history.rec.Version != "" {
 			s.put(s.history.rec, time.Time{}, s.history.data)
 		}

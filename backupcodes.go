@@ -105,7 +105,7 @@ func (m *codeMaker) make(ctx context.Context) error {
 		if slices.ContainsFunc(kept, func(c backupCode) bool { return c.Selector == selector }) {
 			continue
 		}
-		hash, err := m.g.codeHasher().hash(ctx, secret)
+		hash, err := &hasher{g: m.g}.hash(ctx, secret)
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ func (f *flow) useBackupCode(ctx context.Context, code string, h *hasher) (Reaso
 func (s *Session) NewBackupCodes(ctx context.Context, password string) (Outcome, error) {
 	const action = "new_backup_codes"
 	codes := &codeMaker{g: s.s().g}
-	h := s.s().g.passwordHasher()
+	h := &hasher{g: s.s().g}
 	return s.s().open(ctx, bounded, ToConfirm(action), func(f *flow) (Outcome, error) {
 		if err := f.fresh(action); err != nil {
 			return Outcome{}, err

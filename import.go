@@ -95,7 +95,9 @@ func (g *Guard) Import(ctx context.Context, user string, in Import) error {
 		if len(im.codes) > 0 {
 			d.CodeSet = keyring.NewToken("", "").ID
 		}
-		d.Password.Hash = im.hash
+		if im.hash != "" {
+			d.Password.Sealed = s.sealHash(im.hash)
+		}
 		d.Import = g.ring.MAC(append([]string{s.owner}, fields...)...)
 		s.touched = true
 		s.tell(Event{Name: EventImported})
@@ -104,7 +106,7 @@ func (g *Guard) Import(ctx context.Context, user string, in Import) error {
 }
 
 // checkable reports whether the library has a password of the user's.
-func (a *account) checkable() bool { return a.Password.Hash != "" }
+func (a *account) checkable() bool { return a.Password.Sealed != nil }
 
 // importer prepares an import once, however often the operation runs again.
 type importer struct {
@@ -182,7 +184,7 @@ func (im *importer) code(ctx context.Context, code string) error {
 	if len(normal) < 6 || len(normal) > maxCodeInput || !validText(normal, maxCodeInput) {
 		return invalid("Import.BackupCodes has one that is shorter than 6 or longer than 64 characters")
 	}
-	hash, err := im.g.codeHasher().hash(ctx, normal)
+	hash, err := &hasher{g: im.g}.hash(ctx, normal)
 	if err != nil {
 		return err
 	}

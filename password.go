@@ -25,10 +25,13 @@ type Passwords interface {
 	SetPassword(ctx context.Context, user, password string) error
 }
 
-// passwordData is what the account knows of the password.
+// passwordData is what the account knows of the password. The hashes are sealed:
+// whoever has the store without the keys cannot even try a guess (the keyed step of
+// SP 800-63B-4 section 3.1.1.2), and unlike a pepper, which would go into the hash, the
+// key can be replaced.
 type passwordData struct {
-	Hash string   `json:"h,omitempty"` // "" when the host keeps it, and when there is none
-	Past []string `json:"p,omitempty"` // hashes of the ones before, newest first
+	Sealed []byte   `json:"h,omitempty"` // nil when the host keeps it, and when there is none
+	Past   [][]byte `json:"p,omitempty"` // of the ones before, newest first
 	// Mailed: it was set through a link that was mailed, and nothing but mail was
 	// passed since. Whoever reads the mailbox has it too.
 	Mailed bool `json:"m,omitempty"`
@@ -51,18 +54,8 @@ func newHashing(c phc.Cost) func(context.Context, int) (func(), error) {
 // stays known when the operation has to run again: a conflict costs no second hash.
 type hasher struct {
 	g    *Guard
-	cost phc.Cost
 	seen map[string]phc.Result
 	made string
-}
-
-// codeHasher is for backup codes, passwordHasher for passwords: these have a pepper.
-func (g *Guard) codeHasher() *hasher { return &hasher{g: g, cost: g.hashCost} }
-
-func (g *Guard) passwordHasher() *hasher {
-	c := g.hashCost
-	c.Pepper = phc.Pepper{ID: g.ring.PepperID(), MAC: g.ring.Pepper}
-	return &hasher{g: g, cost: c}
 }
 
 // compare says what hash is to secret. The empty hash never matches and costs the
@@ -71,12 +64,12 @@ func (h *hasher) compare(ctx context.Context, hash, secret string) (phc.Result, 
 	if found, known := h.seen[hash]; known {
 		return found, nil
 	}
-	leave, err := h.enter(ctx, h.cost.KiB(hash))
+	leave, err := h.enter(ctx, h.g.hashCost.KiB(hash))
 	if err != nil {
 		return phc.Mismatch, err
 	}
 	defer leave()
-	found, err := h.cost.Verify(hash, []byte(secret))
+	found, err := h.g.hashCost.Verify(hash, []byte(secret))
 	if err != nil {
 		return phc.Mismatch, &unavailable{"compare a hash", ReasonMalformedRecord, fmt.Errorf("stored hash: %w", err)}
 	}
@@ -96,12 +89,12 @@ func (h *hasher) hash(ctx context.Context, secret string) (string, error) {
 	if h.made != "" {
 		return h.made, nil
 	}
-	leave, err := h.enter(ctx, int(h.cost.Memory))
+	leave, err := h.enter(ctx, int(h.g.hashCost.Memory))
 	if err != nil {
 		return "", err
 	}
 	defer leave()
-	h.made = h.cost.Hash([]byte(secret))
+	h.made = h.g.hashCost.Hash([]byte(secret))
 	return h.made, nil
 }
 
@@ -120,6 +113,22 @@ func (h *hasher) remember(key string, found phc.Result) {
 	h.seen[key] = found
 }
 
+// resealed seals the hashes under the first key. What does not open stays as it is.
+func (s *state) resealed(p passwordData) passwordData {
+	again := func(sealed []byte) []byte {
+		hash, err := s.openHash(sealed)
+		if err != nil || hash == "" {
+			return sealed
+		}
+		return s.sealHash(hash)
+	}
+	p.Sealed, p.Past = again(p.Sealed), slices.Clone(p.Past)
+	for i := range p.Past {
+		p.Past[i] = again(p.Past[i])
+	}
+	return p
+}
+
 // typed reports whether a password is one that anything is done with.
 func typed(password string) bool { return password != "" && len(password) <= maxPasswordBytes }
 
@@ -129,13 +138,31 @@ func foldLogin(login string) string {
 }
 
 // checks reports whether the library can compare the user's password.
-func (s *state) checks() bool { return s.g.passwords != nil || s.account.data.Password.Hash != "" }
+func (s *state) checks() bool { return s.g.passwords != nil || s.account.data.Password.Sealed != nil }
+
+func (s *state) sealHash(hash string) []byte { return s.g.ring.Seal([]byte(hash), s.owner, "password") }
+
+// openHash returns a sealed hash, "" for none.
+func (s *state) openHash(sealed []byte) (string, error) {
+	if sealed == nil {
+		return "", nil
+	}
+	hash, err := s.g.ring.Open(sealed, s.owner, "password")
+	if err != nil {
+		return "", &unavailable{"open a password hash", ReasonUnknownKey, err}
+	}
+	return string(hash), nil
+}
 
 // comparePassword says what password is to the user, of a state without a user to
 // nobody.
 func (s *state) comparePassword(ctx context.Context, h *hasher, password string) (phc.Result, error) {
 	if s.g.passwords == nil {
-		return h.compare(ctx, s.account.data.Password.Hash, password)
+		hash, err := s.openHash(s.account.data.Password.Sealed)
+		if err != nil {
+			return phc.Mismatch, err
+		}
+		return h.compare(ctx, hash, password)
 	}
 	const asked = "the host"
 	if found, known := h.seen[asked]; known {
@@ -193,7 +220,7 @@ type candidate struct {
 }
 
 func (g *Guard) candidate(text string) *candidate {
-	return &candidate{text: text, hash: g.passwordHasher(), past: g.passwordHasher()}
+	return &candidate{text: text, hash: &hasher{g: g}, past: &hasher{g: g}}
 }
 
 // newPassword stages a password that meets the policy, or returns
@@ -209,12 +236,13 @@ func (s *state) newPassword(ctx context.Context, c *candidate, mailed bool) erro
 			return &unavailable{"set a password", ReasonDirectoryFailed, err}
 		}
 	} else {
-		var err error
-		if p.Hash, err = c.hash.hash(ctx, c.text); err != nil {
+		hash, err := c.hash.hash(ctx, c.text)
+		if err != nil {
 			return err
 		}
-		if a.Password.Hash != "" {
-			p.Past = append([]string{a.Password.Hash}, a.Password.Past...)
+		p.Sealed = s.sealHash(hash)
+		if a.Password.Sealed != nil {
+			p.Past = append([][]byte{a.Password.Sealed}, a.Password.Past...)
 		}
 		p.Past = p.Past[:min(len(p.Past), s.g.policy.Password.History)]
 	}
@@ -247,7 +275,11 @@ func (s *state) acceptable(ctx context.Context, c *candidate) error {
 		return err
 	}
 	if p.History > 0 {
-		for _, hash := range append([]string{s.account.data.Password.Hash}, s.account.data.Password.Past...) {
+		for _, sealed := range append([][]byte{s.account.data.Password.Sealed}, s.account.data.Password.Past...) {
+			hash, err := s.openHash(sealed)
+			if err != nil {
+				return err
+			}
 			if hash == "" {
 				continue
 			}
@@ -326,7 +358,7 @@ func (g *Guard) SetPassword(ctx context.Context, user, password string) error {
 // ErrNoSession or ErrUnavailable, and tries until ctx ends.
 func (s *Session) ChangePassword(ctx context.Context, current, next string) (Outcome, error) {
 	const action = "change_password"
-	old, c := s.s().g.passwordHasher(), s.s().g.candidate(next)
+	old, c := &hasher{g: s.s().g}, s.s().g.candidate(next)
 	return s.s().open(ctx, untilEnded, ToConfirm(action), func(f *flow) (Outcome, error) {
 		if err := f.fresh(action); err != nil {
 			return Outcome{}, err

@@ -63,7 +63,7 @@ func (g *Guard) SignInPassword(ctx context.Context, login, password string, in S
 	case !validUser(u.ID):
 		return Outcome{}, &unavailable{"ask the directory", ReasonDirectoryFailed, errNoID}
 	}
-	a := &passwordAttempt{g: g, login: foldLogin(login), password: password, user: u, in: in, hash: g.passwordHasher(), fresh: g.passwordHasher()}
+	a := &passwordAttempt{g: g, login: foldLogin(login), password: password, user: u, in: in, hash: &hasher{g: g}, fresh: &hasher{g: g}}
 	return a.signIn(ctx)
 }
 
@@ -175,7 +175,7 @@ func (a *passwordAttempt) accept(ctx context.Context, s *state) error {
 	switch {
 	case a.g.passwords != nil:
 	case found == phc.MatchStale && a.fresh.made != "":
-		d.Password.Hash, s.touched = a.fresh.made, true
+		d.Password.Sealed, s.touched = s.sealHash(a.fresh.made), true
 	case found == phc.MatchTruncated:
 		d.Compromised, s.touched = true, true // 72 bytes of it were compared: it must be replaced
 	}

@@ -284,7 +284,7 @@ func (h *pending) run(ctx context.Context, do func(*flow) (Outcome, error)) (Out
 // ErrRefused is the face of every wrong proof.
 func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 	h := p.p()
-	hashes, passwords := h.g.codeHasher(), h.g.passwordHasher()
+	hashes, passwords := &hasher{g: h.g}, &hasher{g: h.g}
 	owed := ""
 	out, err := h.run(ctx, func(f *flow) (Outcome, error) {
 		owed = ""

@@ -45,13 +45,12 @@ type Ring struct {
 }
 
 type key struct {
-	id     [idSize]byte
-	inner  [sha256.BlockSize]byte // HMAC key of record versions, padded for
-	outer  [sha256.BlockSize]byte // the two hashes (RFC 2104)
-	token  cipher.AEAD            // of tokens
-	seal   cipher.AEAD            // of secrets at rest
-	code   []byte                 // HMAC key of short codes
-	pepper []byte                 // HMAC key of password hashes
+	id    [idSize]byte
+	inner [sha256.BlockSize]byte // HMAC key of record versions, padded for
+	outer [sha256.BlockSize]byte // the two hashes (RFC 2104)
+	token cipher.AEAD            // of tokens
+	seal  cipher.AEAD            // of secrets at rest
+	code  []byte                 // HMAC key of short codes
 }
 
 // New returns a new random key as text.
@@ -118,8 +117,6 @@ func derive(secret []byte) *key {
 		token: gcm("token"),
 		seal:  gcm("secret at rest"),
 		code:  subkey("short code", 32),
-
-		pepper: subkey("password pepper", 32),
 	}
 	copy(k.inner[:], subkey("record version", 32))
 	k.outer = k.inner
@@ -168,23 +165,6 @@ func (r *Ring) Open(sealed []byte, place ...string) ([]byte, error) {
 // Knows reports whether the key that sealed is in the ring. It decrypts nothing.
 func (r *Ring) Knows(sealed []byte) bool {
 	return len(sealed) >= idSize && r.find(sealed[:idSize]) != nil
-}
-
-// PepperID names the key whose pepper new password hashes get.
-func (r *Ring) PepperID() string { return string(r.keys[0].id[:]) }
-
-// Pepper returns the HMAC-SHA-256 of secret under the pepper of the key named id,
-// and whether that key is in the ring. A MAC, unlike what Seal makes, cannot be
-// moved to another key without the secret: until every password was typed once
-// more, or replaced, its key has to stay.
-func (r *Ring) Pepper(id string, secret []byte) (mac []byte, known bool) {
-	k := r.find([]byte(id))
-	if k == nil {
-		return nil, false
-	}
-	h := hmac.New(sha256.New, k.pepper)
-	h.Write(secret)
-	return h.Sum(nil), true
 }
 
 // versionRandom makes the versions of two equal records differ: a conditional

@@ -30,28 +30,3 @@ func TestMAC(t *testing.T) {
 		}
 	}
 }
-
-// A pepper is HMAC-SHA-256 under a subkey of its own, found by the name of its key.
-func TestPepper(t *testing.T) {
-	ring := parse(t, keyring.New(), goldenKey)
-	id := parse(t, goldenKey).PepperID()
-	secret := make([]byte, 32)
-	for i := range secret {
-		secret[i] = byte(i)
-	}
-	subkey, err := hkdf.Key(sha256.New, secret, nil, "mfa v1 password pepper", 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := hmac.New(sha256.New, subkey)
-	want.Write([]byte("secret"))
-	if got, known := ring.Pepper(id, []byte("secret")); !known || !hmac.Equal(got, want.Sum(nil)) {
-		t.Errorf("got %x, %v", got, known)
-	}
-	if ring.PepperID() == id {
-		t.Error("the second key makes new hashes")
-	}
-	if got, known := ring.Pepper("none", []byte("secret")); known || got != nil {
-		t.Errorf("an unknown key: got %x, %v", got, known)
-	}
-}

@@ -16,25 +16,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A Cost is how expensive new hashes are, and the key that goes into them. Use
-// Standard.
+// A Cost is how expensive new hashes are. Use Standard.
 type Cost struct {
 	Memory uint32 // KiB
 	Passes uint32
-	Pepper Pepper // zero: none
-}
-
-// A Pepper is a key that is not kept where the hashes are (SP 800-63B-4 section
-// 3.1.1.2): whoever reads those alone cannot even try a guess. The secret is
-// replaced by its MAC before Argon2 runs. The hash names the key, so that
-// several can be in use; one made with an older key is stale. A key that hashes
-// were made with cannot be dropped before all of them are replaced.
-type Pepper struct {
-	// ID names the key of new hashes, in 1 to 8 bytes. "" is no pepper.
-	ID string
-	// MAC returns the MAC of secret under the key named id, and whether there is
-	// such a key.
-	MAC func(id string, secret []byte) (mac []byte, known bool)
 }
 
 // Standard is 19 MiB and 2 passes (OWASP ASVS 5.0 appendix C), 30 ms on a core of
@@ -65,19 +50,14 @@ const (
 	maxSalt   = 64
 	minTag    = 16
 	maxTag    = 64
-	maxKeyID  = 8
 	maxHash   = 256
 )
 
 // importMark begins a stored hash that was made elsewhere.
 const importMark = "import:"
 
-var (
-	// ErrMalformed means that a string is no hash that Verify accepts.
-	ErrMalformed = errors.New("phc: malformed hash, or parameters out of bounds")
-	// ErrUnknownKey means that the pepper of a hash is not known any more.
-	ErrUnknownKey = errors.New("phc: made with an unknown pepper")
-)
+// ErrMalformed means that a string is no hash that Verify accepts.
+var ErrMalformed = errors.New("phc: malformed hash, or parameters out of bounds")
 
 var encoding = base64.RawStdEncoding.Strict()
 
@@ -101,18 +81,10 @@ const (
 // section 3.1.1.2), with a new random salt.
 func (c Cost) Hash(secret []byte) string {
 	secret = norm.NFC.Bytes(secret)
-	keyID := ""
-	if id := c.Pepper.ID; id != "" {
-		mac, known := c.Pepper.MAC(id, secret)
-		if !known || len(id) > maxKeyID {
-			panic("phc: a pepper that does not know its own key")
-		}
-		secret, keyID = mac, ",keyid="+encoding.EncodeToString([]byte(id))
-	}
 	salt := make([]byte, saltLen)
 	rand.Read(salt)
 	tag := argon2.IDKey(secret, salt, c.Passes, c.Memory, lanes, tagLen)
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d%s$%s$%s", argon2.Version, c.Memory, c.Passes, lanes, keyID,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.Memory, c.Passes, lanes,
 		encoding.EncodeToString(salt), encoding.EncodeToString(tag))
 }
 
@@ -137,8 +109,7 @@ func Import(hash string) (string, error) {
 }
 
 // Stale reports whether hash should be replaced when its secret is next known: it
-// was imported, or made with less memory, fewer passes or another pepper than c
-// has. So is what Verify refuses.
+// was imported, or made with less memory or fewer passes than c has. So is what Verify refuses.
 func (c Cost) Stale(hash string) bool {
 	s, err := parse(hash)
 	return err != nil || s.stale(c)
@@ -155,8 +126,7 @@ func (c Cost) KiB(hash string) int {
 // Verify reports whether hash is that of secret, whatever it cost. It does no work
 // for a malformed hash, but that of c for the empty one, which matches nothing:
 // not having a hash must not show in the time. An imported hash takes the time of
-// its own scheme until it is replaced, and that does show. It returns ErrMalformed
-// or ErrUnknownKey.
+// its own scheme until it is replaced, and that does show. It returns ErrMalformed.
 func (c Cost) Verify(hash string, secret []byte) (Result, error) {
 	if hash == "" {
 		argon2.IDKey(secret, make([]byte, saltLen), c.Passes, c.Memory, lanes, tagLen)
@@ -168,16 +138,6 @@ func (c Cost) Verify(hash string, secret []byte) (Result, error) {
 	}
 	if !s.imported {
 		secret = norm.NFC.Bytes(secret)
-	}
-	if s.keyID != "" {
-		mac, known := []byte(nil), false
-		if c.Pepper.MAC != nil {
-			mac, known = c.Pepper.MAC(s.keyID, secret)
-		}
-		if !known {
-			return Mismatch, ErrUnknownKey
-		}
-		secret = mac
 	}
 	equal, err := s.compare(secret)
 	switch {
@@ -195,14 +155,13 @@ func (c Cost) Verify(hash string, secret []byte) (Result, error) {
 type stored struct {
 	imported       bool
 	memory, passes uint32 // of Argon2
-	keyID          string
-	kib            int // what compare allocates
-	limit          int // how many bytes of a secret count; 0: all
+	kib            int    // what compare allocates
+	limit          int    // how many bytes of a secret count; 0: all
 	compare        func(secret []byte) (bool, error)
 }
 
 func (s stored) stale(c Cost) bool {
-	return s.imported || s.memory < c.Memory || s.passes < c.Passes || s.keyID != c.Pepper.ID
+	return s.imported || s.memory < c.Memory || s.passes < c.Passes
 }
 
 // parse reads a hash and checks everything that it says before anything is done
@@ -216,7 +175,7 @@ func parse(hash string) (stored, error) {
 	var ok bool
 	switch {
 	case strings.HasPrefix(text, "$argon2id$"):
-		s, ok = parseArgon2id(text, !imported)
+		s, ok = parseArgon2id(text)
 	case !imported:
 		// Only Argon2id is made here.
 	case strings.HasPrefix(text, "$2"):
@@ -235,24 +194,17 @@ func parse(hash string) (stored, error) {
 	return s, nil
 }
 
-// parseArgon2id allows a pepper only in hashes made here: that of another system
-// is not known.
-func parseArgon2id(hash string, pepper bool) (stored, bool) {
+func parseArgon2id(hash string) (stored, bool) {
 	parts := strings.Split(hash, "$")
 	if len(parts) != 6 || parts[2] != "v=19" {
 		return stored{}, false
 	}
-	figures, keyID, keyed := strings.Cut(parts[3], ",keyid=")
-	id, err := encoding.DecodeString(keyID)
-	if err != nil || keyed && (!pepper || len(id) == 0 || len(id) > maxKeyID) {
-		return stored{}, false
-	}
-	n, ok := numbers(figures, figure{"m=", maxMemory}, figure{"t=", maxPasses}, figure{"p=", maxLanes})
+	n, ok := numbers(parts[3], figure{"m=", maxMemory}, figure{"t=", maxPasses}, figure{"p=", maxLanes})
 	if !ok || n[0] < 8*n[2] /* RFC 9106 section 3.1 */ || n[0]*n[1] > maxFilled {
 		return stored{}, false
 	}
 	salt, tag, ok := decode(encoding, parts[4], parts[5], minSalt)
-	s := stored{memory: uint32(n[0]), passes: uint32(n[1]), keyID: string(id), kib: int(n[0])}
+	s := stored{memory: uint32(n[0]), passes: uint32(n[1]), kib: int(n[0])}
 	s.compare = func(secret []byte) (bool, error) {
 		got := argon2.IDKey(secret, salt, s.passes, s.memory, uint8(n[2]), uint32(len(tag)))
 		return subtle.ConstantTimeCompare(got, tag) == 1, nil

@@ -1,15 +1,11 @@
 package phc_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"errors"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/seed-1320b244/mfa/internal/keyring"
 	"github.com/seed-1320b244/mfa/internal/phc"
 )
 
@@ -163,73 +159,5 @@ func TestR23_NFC(t *testing.T) {
 				t.Errorf("got %v, %v, want %v", got, err, c.want)
 			}
 		})
-	}
-}
-
-// peppers returns the pepper of a ring of keys that are their names.
-func peppers(names ...string) phc.Pepper {
-	return phc.Pepper{ID: names[0], MAC: func(id string, secret []byte) ([]byte, bool) {
-		if !slices.Contains(names, id) {
-			return nil, false
-		}
-		h := hmac.New(sha256.New, []byte(id))
-		h.Write(secret)
-		return h.Sum(nil), true
-	}}
-}
-
-// A hash says which pepper it was made with, needs it, and is stale as soon as
-// another one is current, or none.
-func TestPepper(t *testing.T) {
-	with := func(p phc.Pepper) phc.Cost { return phc.Cost{Memory: 8, Passes: 1, Pepper: p} }
-	plain, old, both, fresh := with(phc.Pepper{}), with(peppers("old")), with(peppers("new", "old")), with(peppers("new"))
-	bare, made, renewed := plain.Hash([]byte("caf\u00e9")), old.Hash([]byte("caf\u00e9")), both.Hash([]byte("caf\u00e9"))
-	if !strings.HasPrefix(made, "$argon2id$v=19$m=8,t=1,p=1,keyid=b2xk$") || !strings.Contains(renewed, ",keyid=bmV3$") {
-		t.Errorf("made %s and %s", made, renewed)
-	}
-	for _, c := range []struct {
-		name string
-		cost phc.Cost
-		hash string
-		want phc.Result
-		err  error
-	}{
-		{"its own", old, made, phc.Match, nil},
-		{"an older one", both, made, phc.MatchStale, nil},
-		{"the newer one", both, renewed, phc.Match, nil},
-		{"the newer one alone", fresh, renewed, phc.Match, nil},
-		{"dropped", fresh, made, phc.Mismatch, phc.ErrUnknownKey},
-		{"no pepper any more", plain, made, phc.Mismatch, phc.ErrUnknownKey},
-		{"from before there was one", both, bare, phc.MatchStale, nil},
-		{"under another name", both, strings.Replace(made, "b2xk", "bmV3", 1), phc.Mismatch, nil},
-		{"name cut off", both, strings.Replace(made, ",keyid=b2xk", "", 1), phc.Mismatch, nil},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if got, err := c.cost.Verify(c.hash, []byte("cafe\u0301")); got != c.want || !errors.Is(err, c.err) {
-				t.Errorf("got %v, %v, want %v, %v", got, err, c.want, c.err)
-			}
-			if got, err := c.cost.Verify(c.hash, []byte("cafe")); got != phc.Mismatch || !errors.Is(err, c.err) {
-				t.Errorf("another secret: got %v, %v", got, err)
-			}
-		})
-	}
-}
-
-// A ring's peppers are what Cost wants.
-func TestPepperOfRing(t *testing.T) {
-	old, fresh := keyring.New(), keyring.New()
-	cost := func(keys string) phc.Cost {
-		ring, err := keyring.Parse(keys)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return phc.Cost{Memory: 8, Passes: 1, Pepper: phc.Pepper{ID: ring.PepperID(), MAC: ring.Pepper}}
-	}
-	hash := cost(old).Hash([]byte("secret"))
-	if got, err := cost(fresh+" "+old).Verify(hash, []byte("secret")); got != phc.MatchStale || err != nil {
-		t.Errorf("after a rotation: got %v, %v", got, err)
-	}
-	if got, err := cost(fresh).Verify(hash, []byte("secret")); got != phc.Mismatch || !errors.Is(err, phc.ErrUnknownKey) {
-		t.Errorf("after the key was dropped: got %v, %v", got, err)
 	}
 }
