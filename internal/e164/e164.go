@@ -2,9 +2,8 @@
 package e164
 
 // A number has at most 15 digits, country code included (ITU-T E.164, section
-// 6.2.1). The recommendation names no minimum: 7 digits are the shortest numbers
-// in use, on a few islands and none of them mobile, and 8 keeps short codes,
-// which cost money, away from a gateway.
+// 6.2.1). The recommendation names no minimum. 8 keeps short codes, which cost
+// money, away from a gateway, and numbers of 7 digits, which Niue and Tokelau have.
 const (
 	minDigits = 8
 	maxDigits = 15
