@@ -205,3 +205,44 @@ func (t *tab) turnOn() []string {
 	t.typeCode()
 	return t.saveCodes()
 }
+
+// inbox opens the user's mail in another tab.
+func (t *tab) inbox() *tab {
+	t.t.Helper()
+	if t.mail == nil {
+		t.mail = t.newTab()
+	}
+	t.mail.visit("/dev/inbox")
+	return t.mail
+}
+
+// letters returns what was sent to an address, newest first.
+func (t *tab) letters(to string) []string {
+	t.t.Helper()
+	return evaluate[[]string](t.inbox(), fmt.Sprintf(`Array.from(document.querySelectorAll("[data-to='%s']"), (l) => l.innerText)`, to))
+}
+
+// sentCode returns the newest code that was sent to an address.
+func (t *tab) sentCode(to string) string {
+	t.t.Helper()
+	code := evaluate[string](t.inbox(), fmt.Sprintf(`document.querySelector("[data-to='%s'] .sent-code")?.textContent ?? ""`, to))
+	if len(code) != 6 {
+		t.check(fmt.Errorf("it is %q", code), "a code sent to %s", to)
+	}
+	return code
+}
+
+// typeSent types the newest code that was sent to an address.
+func (t *tab) typeSent(to string) {
+	t.t.Helper()
+	t.fill("Six-digit code", t.sentCode(to))
+	t.click("Continue")
+}
+
+// signOut presses Sign out on the security page.
+func (t *tab) signOut() {
+	t.t.Helper()
+	t.visit("/security")
+	t.click("Sign out")
+	t.at("/sign-in")
+}

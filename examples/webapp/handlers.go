@@ -21,33 +21,37 @@ func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out, err := a.guard.SignIn(r.Context(), a.web.SignIn(r, id, mfa.PasswordFirst()))
+	if err == nil {
+		err = a.sendAtSignIn(r, out)
+	}
 	a.web.Next(w, r, out, err)
 }
 
-// verifyPage asks for one of the methods that the flow names, the best first; the
-// link to another one carries it in the query.
+// verifyPage asks for one of the methods that the flow names; the link to another one
+// carries it in the query.
 func (a *app) verifyPage(w http.ResponseWriter, r *http.Request) {
-	methods := mfahttp.PendingFrom(r.Context()).Need().Methods
-	chosen := methods[0]
-	for _, m := range methods {
-		if m.String() == r.FormValue("method") {
-			chosen = m
-		}
+	p := mfahttp.PendingFrom(r.Context())
+	need, m := p.Need(), chosen(r, p)
+	data := map[string]any{"Method": m, "Methods": need.Methods, "Sent": p.Sent(), "Here": p.Sent().Method == m}
+	if p.Purpose().SignIn() && m != mfa.BackupCode && need.Why != mfa.ReasonConfirmAddress {
+		data["Remember"] = a.remember
 	}
-	a.render(w, r, "verify", map[string]any{"Method": chosen, "Methods": methods})
+	a.render(w, r, "verify", data)
 }
 
 func (a *app) verify(w http.ResponseWriter, r *http.Request) {
 	p := mfahttp.PendingFrom(r.Context())
-	proof := mfa.Proof{Method: mfa.TOTP, Code: r.PostFormValue("code")}
-	switch r.FormValue("method") {
-	case mfa.Password.String():
+	m := chosen(r, p)
+	switch {
+	case m == mfa.Password:
 		a.reauthenticate(w, r, p)
 		return
-	case mfa.BackupCode.String():
-		proof.Method = mfa.BackupCode
+	case r.PostFormValue("send") == "yes":
+		_, err := p.Send(r.Context(), m)
+		a.web.Next(w, r, mfa.Outcome{Pending: p}, err)
+		return
 	}
-	out, err := p.Verify(r.Context(), proof)
+	out, err := p.Verify(r.Context(), mfa.Proof{Method: m, Code: r.PostFormValue("code"), Remember: r.PostFormValue("remember") == "yes"})
 	a.web.Next(w, r, out, err)
 }
 
@@ -65,10 +69,27 @@ func (a *app) reauthenticate(w http.ResponseWriter, r *http.Request, p *mfa.Pend
 
 // setupPage stages an authenticator and shows it. That is done by a GET, since it
 // gives whoever causes one nothing: while one is staged the same is shown again.
+// Where codes by email or SMS will do as well, it asks for the address of those.
 func (a *app) setupPage(w http.ResponseWriter, r *http.Request) {
-	if setup, ok := a.staged(w, r); ok {
-		a.render(w, r, "setup", map[string]any{"Key": setup.Secret()})
+	p := mfahttp.PendingFrom(r.Context())
+	m := chosen(r, p)
+	data := map[string]any{"Method": m, "Methods": p.Need().Methods, "Sent": p.Sent()}
+	if m == mfa.TOTP {
+		setup, ok := a.staged(w, r)
+		if !ok {
+			return
+		}
+		data["Key"] = setup.Secret()
+	} else {
+		u, _ := a.users.byID(p.User())
+		change := r.FormValue("change") == "yes"
+		data["Here"] = p.Sent().Method == m && !change
+		data["Listed"] = u.listed(m) != "" && !change && (p.Purpose().SignIn() || !u.confirmed(m))
+		if !p.Purpose().SignIn() { // whoever has only typed a password is not shown it
+			data["Address"] = u.listed(m)
+		}
 	}
+	a.render(w, r, "setup", data)
 }
 
 func (a *app) setupQR(w http.ResponseWriter, r *http.Request) {
@@ -101,7 +122,12 @@ func (a *app) staged(w http.ResponseWriter, r *http.Request) (mfa.Setup, bool) {
 }
 
 func (a *app) setup(w http.ResponseWriter, r *http.Request) {
-	out, err := mfahttp.PendingFrom(r.Context()).ConfirmTOTP(r.Context(), r.PostFormValue("code"))
+	p := mfahttp.PendingFrom(r.Context())
+	if m := chosen(r, p); sent(m) {
+		a.setupSent(w, r, p, m)
+		return
+	}
+	out, err := p.ConfirmTOTP(r.Context(), r.PostFormValue("code"))
 	a.web.Next(w, r, out, err)
 }
 

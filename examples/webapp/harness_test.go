@@ -64,10 +64,11 @@ type site struct {
 
 // newSite starts the application. With optional, it is left to each user whether
 // to have a second factor. The test fails in the end if any page caused an error.
-func newSite(t *testing.T, optional bool) *site {
+func newSite(t *testing.T, optional bool, options ...func(*mfa.Config)) *site {
 	t.Helper()
 	program(t, "oathtool")
-	a, err := newApp(optional, slog.New(slog.NewTextHandler(io.Discard, nil)), func(c *mfa.Config) { c.InsecureFastHashing = true })
+	options = append(options, func(c *mfa.Config) { c.InsecureFastHashing = true })
+	a, err := newApp(optional, slog.New(slog.NewTextHandler(io.Discard, nil)), options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,8 +220,9 @@ func (s *site) open(dir string) (b *tab, quit func()) {
 // app. Its methods fail the test when a gesture is not possible.
 type tab struct {
 	*site
-	ctx context.Context
-	key string // in the app: base32
+	ctx  context.Context
+	key  string // in the app: base32
+	mail *tab   // where she reads her mail
 }
 
 func (s *site) tab(parent context.Context, options ...chromedp.ContextOption) *tab {
@@ -309,6 +311,15 @@ func (t *tab) screen(width int64, scheme string) {
 		options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch)
 	}
 	t.do("a screen", chromedp.EmulateViewport(width, 800, options...))
+}
+
+// phone makes the tab say that it is a browser on an iPhone.
+func (t *tab) phone() {
+	t.t.Helper()
+	_, err := chromedp.Call(t.limit(), emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
+		UserAgent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+	})
+	t.check(err, "a phone")
 }
 
 // paper makes the tab show the page as it is printed.

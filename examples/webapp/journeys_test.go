@@ -147,7 +147,7 @@ func TestPage_Expired(t *testing.T) {
 	b.at("/sign-in")
 	b.signIn("alice")
 	b.at("/verify")
-	b.sees("Backup code") // the app waits, so the other way is offered first
+	b.sees("Send code by SMS", "Use a backup code instead") // the app waits, so other ways are offered first
 	b.click("Use your authenticator app instead")
 	b.fill("Six-digit code", b.code())
 	b.click("Continue")

@@ -3,6 +3,8 @@ package main
 import (
 	"testing"
 	"time"
+
+	"github.com/chromedp/chromedp"
 )
 
 // looks takes four pictures of a page, and checks on each what can be measured:
@@ -168,4 +170,73 @@ func TestPage_LooksOptional(t *testing.T) {
 	b.click("Continue")
 	b.sees("Too many tries")
 	b.looks("verify-throttled")
+}
+
+// The same for codes by email and SMS, in all that can go well and wrong with them.
+func TestPage_LooksSent(t *testing.T) {
+	s := newSite(t, false)
+	b := s.browser()
+	b.visit("/dev/inbox")
+	b.looks("inbox-empty")
+	b.signIn("alice")
+	b.click("Get codes by email instead")
+	b.looks("setup-email")
+	b.click("Use another address")
+	b.looks("setup-email-other")
+	b.click("Get codes by SMS instead")
+	b.click("Send code by SMS")
+	b.looks("setup-sms-sent")
+	b.fill("Six-digit code", "000000")
+	b.click("Continue")
+	b.looks("setup-sms-refused")
+	b.click("Use another number")
+	b.fill("Mobile number", "555")
+	b.click("Send code")
+	b.looks("setup-sms-number")
+	b.visit("/setup?method=totp")
+	b.looks("setup-choice")
+	b.scanQR()
+	b.typeCode()
+	b.saveCodes()
+	b.visit("/security")
+	b.click("Turn on codes by email")
+	b.looks("confirm-email-on")
+	b.click("Turn on")
+	b.looks("security-alice")
+	b.click("Turn off codes by SMS")
+	b.looks("confirm-sms-off")
+	b.visit("/step-up?enroll=sms_code&to=/security")
+	b.looks("step-up-enroll")
+
+	b.signOut()
+	b.signIn("alice")
+	b.looks("verify-ways")
+	b.click("Send code by email")
+	b.looks("verify-email")
+	s.later(time.Minute)
+	b.click("Send code by SMS")
+	s.later(time.Minute)
+	b.visit("/verify")
+	b.looks("verify-again")
+	s.app.inbox.stop(true)
+	b.click("Send code by email")
+	b.looks("verify-undelivered")
+	b.visit("/dev/inbox")
+	b.looks("inbox-stopped")
+
+	bob := b.profile()
+	bob.enroll("bob")
+	bob.visit("/security")
+	bob.looks("security-bob")
+	bob.click("Add number")
+	bob.looks("setup-add-number")
+	bob.profile().enroll("carol")
+	dave := b.profile()
+	dave.enroll("dave")
+	dave.signOut()
+	dave.signIn("dave")
+	dave.do("ticking the box", chromedp.Click(chromedp.CSS("input[name=remember]")))
+	dave.typeCode()
+	dave.visit("/security")
+	dave.looks("security-dave")
 }

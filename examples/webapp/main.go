@@ -1,6 +1,6 @@
 // Command webapp is a whole web application that uses mfa: sign-in, an
-// authenticator app, backup codes, and a security page. Every user must have a
-// second factor.
+// authenticator app, codes by email and SMS, backup codes, remembered browsers, and
+// a security page. Every user must have a second factor.
 //
 //	go run ./examples/webapp
 //
@@ -10,9 +10,10 @@
 //	go run ./examples/webapp -store memory
 //	go run ./examples/webapp -store postgres://app@127.0.0.1/app
 //
-// Its users are in memory: a password that was changed is the old one again after
-// a restart. It works over plain http and has a page that moves its clock: it is
-// made to be read and tried, and to run on one's own machine only.
+// What it would mail and text is shown at /dev/inbox. Its users are in memory: a
+// password, address or number that was changed is the old one again after a
+// restart. It works over plain http and has a page that moves its clock: it is made
+// to be read and tried, and to run on one's own machine only.
 package main
 
 import (
@@ -68,16 +69,21 @@ func run(ctx context.Context, out io.Writer, addr, location string, optional boo
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, `%s is running at http://%s
+	fmt.Fprintf(out, `%[1]s is running at http://%[2]s
 
-Users: alice, bob, carol and dave; the password of each is %q.
+Users: alice, bob, carol and dave; the password of each is %[3]q.
+All but dave have an email address; alice and carol have a mobile number, and carol's is not confirmed.
 Have an authenticator app at hand, or this command and the key shown under the QR code:
 
     oathtool --totp --base32 KEY
 
+Emails and text messages are at http://%[2]s/dev/inbox
+
 Things to try: sign in and set up an app, sign out and in again with a code or a backup code,
-open a second browser and end its session from the security page, let 24 hours pass at /dev/clock,
+as alice with a code by SMS, have the browser remembered and let a week pass at /dev/clock,
+open a second browser and end its session from the security page,
 or stop this program and start it again: whoever was signed in still is.
+With -optional nobody has to: turn on codes by email and nothing else, and off again.
 `, issuer, ln.Addr(), demoPassword)
 
 	server := &http.Server{Handler: a.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
@@ -103,36 +109,45 @@ type app struct {
 	users    *directory
 	pages    pages
 	clock    *clock
+	inbox    *inbox
 	log      *slog.Logger
 	optional bool
+	remember time.Duration // for how long a browser may be
 }
 
 // newApp puts the application together. Options change the configuration of the
 // guard, for tests.
 func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app, error) {
-	a := &app{users: newDirectory("alice", "bob", "carol", "dave"), clock: &clock{}, log: log, optional: optional}
+	a := &app{users: newDirectory("alice", "bob", "carol", "dave"), clock: &clock{}, inbox: &inbox{}, log: log, optional: optional}
 
 	// In memory and with new keys, unless the options say otherwise.
 	keys, err := mfa.ParseKeys(mfa.NewKey())
 	if err != nil {
 		return nil, err
 	}
-	rules := mfa.Rules{Require: mfa.RequireAtSignIn}
+	rules := mfa.Rules{
+		Require:  mfa.RequireAtSignIn,
+		Methods:  []mfa.Method{mfa.TOTP, mfa.SMSCode, mfa.EmailCode},
+		Remember: 7 * 24 * time.Hour,
+	}
 	if optional {
-		rules = mfa.Rules{}
+		rules.Require = mfa.RequireOff
 	}
 	config := mfa.Config{
-		Issuer:  issuer,
-		Store:   new(mfa.MemoryStore),
-		Users:   a.users,
-		Keys:    keys,
-		Policy:  mfa.Policy{Rules: rules},
-		OnEvent: mfa.LogEvents(log),
-		Now:     a.clock.Now,
+		Issuer:   issuer,
+		Store:    new(mfa.MemoryStore),
+		Users:    a.users,
+		Keys:     keys,
+		Notifier: a.inbox,
+		Locator:  places{},
+		Policy:   mfa.Policy{Rules: rules},
+		OnEvent:  mfa.LogEvents(log),
+		Now:      a.clock.Now,
 	}
 	for _, o := range options {
 		o(&config)
 	}
+	a.remember = config.Policy.Rules.Remember
 	if a.guard, err = mfa.New(config); err != nil {
 		return nil, err
 	}
@@ -150,7 +165,7 @@ func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app
 	if err != nil {
 		return nil, err
 	}
-	a.pages, err = parsePages(a.clock.Now)
+	a.pages, err = parsePages(a.clock.Now, places{})
 	return a, err
 }
 
@@ -188,11 +203,16 @@ func (a *app) handler() http.Handler {
 	session("POST /security/remove", a.removeAuthenticator)
 	session("POST /security/codes", a.newCodes)
 	session("POST /security/ask", a.askAtSignIn)
+	session("POST /security/method", a.setMethod)
+	session("POST /security/address", a.addAddress)
+	session("POST /security/forget", a.forgetBrowser)
 	session("POST /security/revoke", a.revoke)
 	session("POST /security/revoke-others", a.revokeOthers)
 
 	mux.HandleFunc("GET /dev/clock", a.clockPage)
 	mux.HandleFunc("POST /dev/clock", a.moveClock)
+	mux.HandleFunc("GET /dev/inbox", a.inboxPage)
+	mux.HandleFunc("POST /dev/inbox", a.stopMail)
 	mux.Handle("GET /static/", static())
 	mux.HandleFunc("/", a.notFound)
 	return a.web.Protect(http.MaxBytesHandler(mux, 64<<10))

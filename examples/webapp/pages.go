@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/netip"
 	"path"
 	"strings"
 	"time"
@@ -34,14 +35,18 @@ func static() http.Handler {
 // pages are the templates by name.
 type pages map[string]*template.Template
 
-func parsePages(now func() time.Time) (pages, error) {
+func parsePages(now func() time.Time, where mfa.Locator) (pages, error) {
 	layout, err := template.New("layout.html").Funcs(template.FuncMap{
 		"ago":  func(t time.Time) string { return ago(now().Sub(t)) },
 		"in":   func(t time.Time) string { return wait(t.Sub(now())) },
 		"date": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
+		"left": func(t time.Time) int { return max(0, int(t.Sub(now()).Round(time.Second)/time.Second)) },
+		"near": func(addr netip.Addr) string { return where.Locate(addr) },
+		"week": lasting,
 		"text": text,
+		"deed": deed,
 		"jump": func(d time.Duration) string { return wait(d) },
-		"list": func(s ...string) []string { return s },
+		"list": func(v ...any) []any { return v },
 	}).ParseFS(files, "templates/layout.html")
 	if err != nil {
 		return nil, err
@@ -71,6 +76,9 @@ type page struct {
 	Alert  string // what failed
 	Done   string // what was done
 	Data   any
+
+	Unsent      bool // Alert says that no code was sent: nothing that was typed is wrong
+	Undelivered bool // because it could not be
 }
 
 // FullName is how the page greets its user.
@@ -78,6 +86,21 @@ func (p page) FullName() string { return p.User.fullName }
 
 // UserName is what the user signs in with.
 func (p page) UserName() string { return p.User.name }
+
+// Email and Phone are what the profile says.
+func (u user) Email() string { return u.email }
+func (u user) Phone() string { return u.phone }
+
+// Told is where the user is told of changes, "" for nowhere.
+func (p page) Told() string {
+	switch {
+	case p.User.emailConfirmed:
+		return p.User.email
+	case p.User.phoneConfirmed:
+		return p.User.phone
+	}
+	return ""
+}
 
 func (a *app) render(w http.ResponseWriter, r *http.Request, name string, data any) {
 	a.renderStatus(w, r, http.StatusOK, name, data)
@@ -92,6 +115,9 @@ func (a *app) renderStatus(w http.ResponseWriter, r *http.Request, status int, n
 		p.User, _ = a.users.byID(f.User())
 		p.SignIn = f.Purpose().SignIn()
 	}
+	problem, _ := mfahttp.ProblemOf(r)
+	p.Undelivered = problem == mfahttp.ProblemUndelivered
+	p.Unsent = p.Undelivered || problem == mfahttp.ProblemTooSoon
 	if p.Alert = alert(r, name); p.Alert == "" {
 		p.Done = done[r.FormValue("done")]
 	}
@@ -115,53 +141,87 @@ func alert(r *http.Request, name string) string {
 			return "Too many tries. Wait a little, then try again."
 		}
 		return "Too many tries. Try again in " + wait(left) + "."
+	case mfahttp.ProblemTooSoon:
+		if left <= 0 {
+			return "A code was sent just now. Wait a minute before you ask for another."
+		}
+		return "Codes are not sent that often. You can ask for another in " + wait(left) + "."
+	case mfahttp.ProblemUndelivered:
+		return "We could not send the code. Try again in a minute, or use another way."
 	case mfahttp.ProblemOver:
 		if name == "sign-in" {
 			return "You were signed out, or the sign-in took too long or had too many wrong codes. Please sign in again."
 		}
 		return "That took too long, had too many wrong codes, or was finished in another tab. Please start again."
 	case mfahttp.ProblemForbidden:
-		return forbidden[name]
+		return said(forbidden, r, name, "This is not allowed.")
 	case mfahttp.ProblemRefused:
-		if name == "verify" && r.FormValue("method") != mfa.TOTP.String() && r.FormValue("method") != "" {
-			name += " " + r.FormValue("method")
-		}
-		if s, ok := refused[name]; ok {
-			return s
-		}
-		return "That was not accepted. Please try again."
+		return said(refused, r, name, "That was not accepted. Please try again.")
 	}
-	if r.FormValue("error") == "unsaved" && name == "codes" {
+	switch word := r.FormValue("error"); {
+	case word == "unsaved" && name == "codes":
 		return "Tick the box when you have copied, downloaded or printed your codes."
+	case word == "address" && name == "setup" && r.FormValue("method") == mfa.SMSCode.String():
+		return "Type the whole number with the code of its country, such as +44\u00a07700\u00a0900123."
+	case word == "address" && name == "setup":
+		return "Type a whole email address, such as name@example.com."
 	}
 	return ""
 }
+
+// said finds the words for a page, and for what it is about.
+func said(words map[string]string, r *http.Request, name, otherwise string) string {
+	about := name + " " + r.FormValue("method")
+	if name == "confirm" {
+		about = name + " " + r.FormValue("do")
+	}
+	for _, key := range []string{about, name} {
+		if s, ok := words[key]; ok {
+			return s
+		}
+	}
+	return otherwise
+}
+
+const sentRefused = "That code was not accepted. Type the newest one that we sent. Each works once, for 10 minutes."
 
 var refused = map[string]string{
 	"sign-in":            "The user name and password do not match. Please try again.",
 	"verify":             "That code was not accepted. Wait for the next one, then type the six digits the app shows.",
 	"verify backup_code": "That backup code was not accepted. Each one works only once.",
 	"verify password":    "That password was not accepted.",
+	"verify email_code":  sentRefused,
+	"verify sms_code":    sentRefused,
 	"confirm":            "That password was not accepted.",
 	"setup":              "That code was not accepted. Type the six digits the app shows now. If it happens again, check the time on your phone.",
+	"setup email_code":   sentRefused,
+	"setup sms_code":     sentRefused,
 	"new-password":       "Choose a password of at least 8 characters that is not your old one.",
 }
 
+const threeApps = "You have three authenticator apps already. Remove one first."
+
 var forbidden = map[string]string{
-	"":         "This is not allowed.",
-	"confirm":  "This is your last authenticator app, and two-step verification is required. Add another one first.",
-	"security": "You have three authenticator apps already. Remove one first.",
-	"home":     "You have three authenticator apps already. Remove one first.",
+	"confirm remove": "This is your last authenticator app, and two-step verification is required. Add another one first.",
+	"confirm method": "Two-step verification is required, and you have no other way. Set up an authenticator app first.",
+	"security":       threeApps,
+	"home":           threeApps,
+	"verify":         "No code can be sent there now. Please use another way.",
+	"setup":          "No code can be sent there now. Please use another way.",
 }
 
 var done = map[string]string{
-	"added":    "Your authenticator app is set up.",
-	"renamed":  "The new name is saved.",
-	"removed":  "The authenticator app is removed.",
-	"codes":    "Your new backup codes are ready. The old ones no longer work.",
-	"asked":    "Your choice is saved.",
-	"revoked":  "Signed out. Those browsers have to sign in again.",
-	"password": "Your password is changed. Sign in with the new one.",
+	"added":      "Your authenticator app is set up.",
+	"renamed":    "The new name is saved.",
+	"removed":    "The authenticator app is removed.",
+	"codes":      "Your new backup codes are ready. The old ones no longer work.",
+	"asked":      "Your choice is saved.",
+	"revoked":    "Signed out. Those browsers have to sign in again.",
+	"password":   "Your password is changed. Sign in with the new one.",
+	"method-on":  "Turned on. From now on, sign-in asks for a code.",
+	"method-off": "Turned off. No more codes are sent there.",
+	"address":    "Confirmed. Codes can be sent there from now on.",
+	"forgotten":  "Forgotten. The next sign-in there asks for a code.",
 }
 
 // text returns what people call a stable word of the library.
@@ -172,9 +232,19 @@ func text(word any) string {
 	return strings.ReplaceAll(fmt.Sprint(word), "_", " ")
 }
 
+// deed says what an event did.
+func deed(e mfa.Event) string {
+	if s, ok := texts[string(e.Name)+" "+e.Method.String()]; ok {
+		return s
+	}
+	return text(e.Name)
+}
+
 var texts = map[string]string{
 	"totp":        "Authenticator app",
 	"backup_code": "Backup codes",
+	"email_code":  "Codes by email",
+	"sms_code":    "Codes by SMS",
 
 	"signed_in":            "Signed in",
 	"signed_out":           "Signed out",
@@ -183,18 +253,31 @@ var texts = map[string]string{
 	"method_disabled":      "Turned off after too many wrong codes",
 	"method_unlocked":      "Pause ended by support",
 	"password_compromised": "Wrong codes after the right password",
+	"second_factor_failed": "Wrong codes after the right password",
 	"factor_added":         "Authenticator app added",
 	"factor_renamed":       "Authenticator app renamed",
 	"factor_removed":       "Authenticator app removed",
-	"codes_issued":         "New backup codes made",
-	"codes_saved":          "Backup codes recorded",
-	"code_used":            "Backup code used",
-	"ask_changed":          "Sign-in setting changed",
-	"sessions_ended":       "Browser signed out",
-	"factors_reset":        "Two-step verification reset by support",
-	"credentials_changed":  "Password changed",
+	"address_proven":       "Email address confirmed",
+	"address_changed":      "Email address changed",
+	"browser_remembered":   "Browser remembered",
+	"browsers_forgotten":   "Browser forgotten",
+
+	"factor_added email_code":   "Codes by email turned on",
+	"factor_removed email_code": "Codes by email turned off",
+	"factor_added sms_code":     "Codes by SMS turned on",
+	"factor_removed sms_code":   "Codes by SMS turned off",
+	"address_proven sms_code":   "Mobile number confirmed",
+	"address_changed sms_code":  "Mobile number changed",
+	"codes_issued":              "New backup codes made",
+	"codes_saved":               "Backup codes recorded",
+	"code_used":                 "Backup code used",
+	"ask_changed":               "Sign-in setting changed",
+	"sessions_ended":            "Browser signed out",
+	"factors_reset":             "Two-step verification reset by support",
+	"credentials_changed":       "Password changed",
 
 	"advise_factor":          "Turn on two-step verification with an authenticator app. A password alone can be guessed, reused or stolen.",
+	"advise_app":             "Set up an authenticator app. Its codes are safer than those sent by email or SMS, which others can read or redirect.",
 	"advise_codes":           "Get new backup codes. You have few left, or never recorded them, and they are the way back when your phone is lost.",
 	"advise_review_sessions": "You are signed in on more than one browser. Check that you know each of them.",
 
@@ -203,6 +286,10 @@ var texts = map[string]string{
 	"remove_totp":      "remove an authenticator app",
 	"new_backup_codes": "get new backup codes",
 	"ask_at_sign_in":   "change how you sign in",
+	"email_code_on":    "turn on codes by email",
+	"email_code_off":   "turn off codes by email",
+	"sms_code_on":      "turn on codes by SMS",
+	"sms_code_off":     "turn off codes by SMS",
 	"revoke_session":   "sign out another browser",
 }
 
@@ -227,8 +314,21 @@ func wait(d time.Duration) string {
 		return count(max(1, int(d/time.Second)), "second")
 	case d < time.Hour:
 		return count(int((d+time.Minute-1)/time.Minute), "minute")
+	case d <= 48*time.Hour:
+		return count(int((d+time.Hour-1)/time.Hour), "hour")
 	}
-	return count(int((d+time.Hour-1)/time.Hour), "hour")
+	return count(int((d+24*time.Hour-1)/(24*time.Hour)), "day")
+}
+
+// lasting says how long something is kept.
+func lasting(d time.Duration) string {
+	switch day := 24 * time.Hour; {
+	case d%(7*day) == 0:
+		return count(int(d/(7*day)), "week")
+	case d%day == 0:
+		return count(int(d/day), "day")
+	}
+	return wait(d)
 }
 
 func count(n int, of string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/seed-1320b244/mfa"
 	"github.com/seed-1320b244/mfa/mfahttp"
@@ -25,7 +26,7 @@ func (a *app) homePage(w http.ResponseWriter, r *http.Request) {
 // stepUpPage tells what a proof is needed for; its form begins it.
 func (a *app) stepUpPage(w http.ResponseWriter, r *http.Request) {
 	a.render(w, r, "step-up", map[string]string{
-		"Action": r.FormValue("action"), "Org": r.FormValue("org"), "To": r.FormValue("to"),
+		"Action": r.FormValue("action"), "Org": r.FormValue("org"), "Enroll": r.FormValue("enroll"), "To": r.FormValue("to"),
 	})
 }
 
@@ -47,11 +48,19 @@ func (a *app) securityPage(w http.ResponseWriter, r *http.Request) {
 	a.render(w, r, "security", struct {
 		mfa.Overview
 		Optional bool
-	}{o, a.optional})
+		Held     bool // some factor is
+		Remember time.Duration
+	}{o, a.optional, len(o.Authenticators) > 0 || slices.ContainsFunc(o.Switches, func(s mfa.Switch) bool { return s.Held }), a.remember})
 }
 
-// confirmPage shows what the form on it will do: to the authenticator or session
-// with the id in the query, or to none.
+// only reports whether nothing but a password is left without s.
+func only(o mfa.Overview, s mfa.Switch) bool {
+	return s.Held && len(o.Authenticators) == 0 &&
+		!slices.ContainsFunc(o.Switches, func(other mfa.Switch) bool { return other.Held && other.Method != s.Method })
+}
+
+// confirmPage shows what the form on it will do: to the authenticator, session or
+// method that the query names, or to none.
 func (a *app) confirmPage(w http.ResponseWriter, r *http.Request) {
 	o, err := mfahttp.SessionFrom(r.Context()).Overview(r.Context())
 	if err != nil {
@@ -67,12 +76,18 @@ func (a *app) confirmPage(w http.ResponseWriter, r *http.Request) {
 			i = len(o.Authenticators) - 1 // the one just added
 		}
 		if found = i >= 0; found {
-			data["Authenticator"], data["ID"], data["Last"] = o.Authenticators[i], o.Authenticators[i].ID, len(o.Authenticators) == 1
+			data["Authenticator"], data["ID"] = o.Authenticators[i], o.Authenticators[i].ID
+			data["Last"] = len(o.Authenticators) == 1 && !slices.ContainsFunc(o.Switches, func(s mfa.Switch) bool { return s.Held })
 		}
 	case "revoke":
 		i := slices.IndexFunc(o.Sessions, func(s mfa.SessionInfo) bool { return s.ID == r.FormValue("id") })
 		if found = i >= 0; found {
 			data["Session"] = o.Sessions[i]
+		}
+	case "method":
+		i := slices.IndexFunc(o.Switches, func(s mfa.Switch) bool { return s.Method.String() == r.FormValue("method") })
+		if found = i >= 0; found {
+			data["Switch"], data["Last"] = o.Switches[i], only(o, o.Switches[i])
 		}
 	case "codes", "ask", "revoke-others":
 	default:

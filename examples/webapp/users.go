@@ -26,8 +26,10 @@ type directory struct {
 }
 
 type user struct {
-	id, name, fullName string
-	salt, hash         []byte
+	id, name, fullName             string
+	email, phone                   string // "" for none
+	emailConfirmed, phoneConfirmed bool
+	salt, hash                     []byte
 }
 
 func newDirectory(names ...string) *directory {
@@ -35,10 +37,22 @@ func newDirectory(names ...string) *directory {
 	d.nobody.setPassword(d, rand.Text())
 	for i, name := range names {
 		u := &user{id: "u-" + string(rune('1'+i)), name: name, fullName: string(name[0]-'a'+'A') + name[1:]}
+		u.addresses(i)
 		u.setPassword(d, demoPassword)
 		d.users[u.id] = u
 	}
 	return d
+}
+
+// addresses gives the users different ones, so that everything can be tried: the
+// fourth has none, and the numbers are of a range kept free for made-up stories.
+func (u *user) addresses(i int) {
+	if i < 3 {
+		u.email, u.emailConfirmed = u.name+"@example.com", true
+	}
+	if i == 0 || i == 2 {
+		u.phone, u.phoneConfirmed = "+4477009001"+string(rune('0'+i))+"4", i == 0
+	}
 }
 
 // User implements mfa.Users.
@@ -47,7 +61,28 @@ func (d *directory) User(ctx context.Context, id string) (mfa.User, error) {
 	if !ok {
 		return mfa.User{}, mfa.ErrNoUser
 	}
-	return mfa.User{ID: u.id, Name: u.name}, nil
+	return mfa.User{
+		ID: u.id, Name: u.name, Email: u.email, EmailVerified: u.emailConfirmed, Phone: u.phone, PhoneVerified: u.phoneConfirmed,
+	}, nil
+}
+
+// SetAddress implements mfa.Addresses: what a user has proven to be hers goes into
+// her profile.
+func (d *directory) SetAddress(ctx context.Context, id string, m mfa.Method, address string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u, ok := d.users[id]
+	if !ok {
+		return mfa.ErrNoUser
+	}
+	changed := *u
+	if m == mfa.SMSCode {
+		changed.phone, changed.phoneConfirmed = address, true
+	} else {
+		changed.email, changed.emailConfirmed = address, true
+	}
+	d.users[id] = &changed
+	return nil
 }
 
 func (d *directory) byID(id string) (user, bool) {

@@ -34,6 +34,21 @@ for (const form of document.forms) {
 		form.setAttribute("aria-busy", "true");
 	});
 }
+
+// Another code can be sent after a while: the button waits for it.
+for (const button of document.querySelectorAll("[data-wait]")) {
+	const until = Date.now() + button.dataset.wait * 1000;
+	const waiting = button.form.querySelector("[data-waiting]");
+	const count = () => {
+		const left = Math.ceil((until - Date.now()) / 1000);
+		button.disabled = left > 0;
+		waiting.hidden = left <= 0;
+		waiting.querySelector("[data-seconds]").textContent = left;
+		if (left > 0) setTimeout(count, 500);
+	};
+	count();
+}
+
 // A page that the back button brings from memory may be of a session that ended.
 window.addEventListener("pageshow", (event) => {
 	if (event.persisted) location.reload();
