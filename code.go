@@ -228,9 +228,14 @@ func (f *flow) sent() Sent {
 	if c == nil {
 		return Sent{}
 	}
-	m := Method(c.Method)
-	at := unix(c.At)
-	return Sent{Method: m, To: m.masked(f.openAddress(m, c.To)), Again: at.Add(sendEvery), Expires: at.Add(sentFor)}
+	m, at := Method(c.Method), unix(c.At)
+	to := f.openAddress(m, c.To)
+	reached, _ := f.reach(m)
+	again := at.Add(sendEvery)
+	if wait := f.tooSoon(m, to != reached); wait > 0 { // longer after the fifth of an hour
+		again = f.now.Add(wait).UTC()
+	}
+	return Sent{Method: m, To: m.masked(to), Again: again, Expires: at.Add(sentFor)}
 }
 
 // afford asks the host and takes from the budgets that users share, before
