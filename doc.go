@@ -1,6 +1,7 @@
 // Package mfa adds multi-factor authentication and account security to a Go
-// application that already has users: authenticator apps, backup codes, sessions
-// that can be listed and revoked, and rules that force a second factor.
+// application that already has users: authenticator apps, codes by mail and text
+// message, backup codes, remembered browsers, sessions that can be listed and
+// revoked, notices of what changed, and rules that force a second factor.
 //
 // # What you hold is what you may do
 //
@@ -32,10 +33,14 @@
 // table cannot forge a session. What it can do is put an old row back; see
 // Config.NotBefore.
 //
+// Codes that are sent and notices go out through the host's Notifier, codes before
+// the answer and notices after the commit. Nothing is sent to an address that
+// nobody has shown to be the user's.
+//
 // # What it does not do
 //
 // A code that a user types into a phishing page can be passed on within its time
-// step: authenticator apps and backup codes do not stop real-time
+// step: authenticator apps, sent codes and backup codes do not stop real-time
 // phishing (SP 800-63B-4 section 3.2.5). Nor does the library stop someone who
 // controls the user's device or the host.
 package mfa
