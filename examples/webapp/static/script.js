@@ -43,7 +43,8 @@ for (const button of document.querySelectorAll("[data-wait]")) {
 		const left = Math.ceil((until - Date.now()) / 1000);
 		button.disabled = left > 0;
 		waiting.hidden = left <= 0;
-		waiting.querySelector("[data-seconds]").textContent = left;
+		const [n, unit] = left < 60 ? [left, "second"] : [Math.ceil(left / 60), "minute"];
+		waiting.textContent = `in ${n} ${unit}${n === 1 ? "" : "s"}`;
 		if (left > 0) setTimeout(count, 500);
 	};
 	count();
