@@ -6,13 +6,26 @@ import (
 	"time"
 )
 
-// An Admin helps users who cannot help themselves. It can take away and never
-// give: no operation shows a secret, signs anybody in or sets a factor.
+// An Admin helps users who cannot help themselves, and sets the rules of an
+// organization. It can take away and never give: no operation shows a secret,
+// signs anybody in or sets a factor.
+//
+// One from Session.Admin is a claim, as its session is: every operation asks the
+// directory and the store again, and returns ErrNoSession, ErrForbidden (no
+// administrator any more) or *StepUpError (the proof is too old) before it does
+// anything. Of a user it returns ErrForbidden when she is not managed by the
+// organization, oneself, an equal or higher role (only an owner may help another
+// owner), or not known, and *ThrottledError after 10 users in an hour.
+//
+// One from Guard.Operator may help every user and sets no rules.
+//
 // An Admin is safe for concurrent use.
 type Admin struct{ a *admin }
 
 type admin struct {
 	g           *Guard
+	org         string   // "" is the installation
+	by          *session // nil: the host vouches for the operator
 	actor, note string
 }
 
@@ -21,15 +34,18 @@ type admin struct {
 // names her in every event and in the user's history, 1 to 64 code points, and
 // reason enters the events, at most 200; an operation with others returns
 // ErrInvalid.
-func (g *Guard) Operator(actor, reason string) *Admin { return &Admin{&admin{g, actor, reason}} }
+func (g *Guard) Operator(actor, reason string) *Admin {
+	return &Admin{&admin{g: g, actor: actor, note: reason}}
+}
 
 // Reset removes everything that user holds, ends her sessions and flows, and makes
 // her enroll at the next sign-in: for a user who lost her factors. Until then her
 // password alone leads to enrollment, so reset only whom you have recognized by
 // other means. An account that cannot be read, because its key is lost, is begun
 // anew; a Guard.Disable that it held is lost, User.Disabled is not. When the
-// Marker fails it returns ErrUnavailable although the change stands. It returns ErrNoUser, ErrInvalid or ErrUnavailable, and tries until
-// ctx ends, as all operations of an Admin do.
+// Marker fails it returns ErrUnavailable although the change stands. It returns
+// ErrNoUser, ErrInvalid or ErrUnavailable, and tries until ctx ends, as all
+// operations of an Admin on a user do.
 func (a *Admin) Reset(ctx context.Context, user string) error {
 	err := a.a.change(ctx, user, anew, func(s *state) {
 		d := &s.account.data
@@ -70,18 +86,13 @@ func (a *Admin) EndSessions(ctx context.Context, user string) error {
 	})
 }
 
-// change carries out an operation on a user whom the directory knows.
-func (a *admin) change(ctx context.Context, user string, as condition, do func(*state)) error {
-	if a.actor == "" || !validText(a.actor, maxName) || !validText(a.note, maxNote) {
-		return invalid("actor is not 1 to 64 code points, or reason longer than 200")
-	}
-	return a.g.change(ctx, user, as, func(s *state) error {
-		if err := s.directory(ctx); err != nil {
-			return err
-		}
-		s.actor, s.note = a.actor, a.note
-		do(s)
-		return nil
+// RequirePasswordChange makes a user choose a new password at her next sign-in
+// with the old one, once her second factor is proven: somebody else may know it.
+// Guard.CredentialsChanged ends it. Her sessions live on: see EndSessions.
+func (a *Admin) RequirePasswordChange(ctx context.Context, user string) error {
+	return a.a.change(ctx, user, asItIs, func(s *state) {
+		s.account.data.Compromised, s.touched = true, true
+		s.tell(Event{Name: EventPasswordForced, Method: Password})
 	})
 }
 

@@ -67,12 +67,17 @@ func (w *watched) Commit(ctx context.Context, writes ...mfa.Write) error {
 	return w.Store.Commit(ctx, writes...)
 }
 
+// owners are those of all that the tests store.
+func owners() []string {
+	return []string{"u/alice", "u/bob", "u/carol", "u/dave", "u/erin", "u/mallory", "o/acme", "o/evil"}
+}
+
 // versions names everything stored. Versions are random: when they are the same
 // nothing was written between.
 func (a *aliceKit) versions() map[mfa.Key]string {
 	a.t.Helper()
 	found := make(map[mfa.Key]string)
-	for _, owner := range []string{"u/alice", "u/bob"} {
+	for _, owner := range owners() {
 		records, err := a.store.List(a.t.Context(), owner)
 		if err != nil {
 			a.t.Fatal(err)

@@ -11,7 +11,8 @@ import (
 // it is the same for everything that an attacker must not tell apart. ReasonOf
 // says more, for logs and for the host.
 var (
-	// ErrConflict is returned by Store.Commit when a condition does not hold.
+	// ErrConflict is returned by Store.Commit when a condition does not hold, and
+	// wrapped by *RulesChangedError.
 	ErrConflict = errors.New("mfa: record changed")
 	// ErrInvalid is a malformed argument: a fault of the calling program, such as
 	// an empty user id.
@@ -67,6 +68,19 @@ type StepUpError struct {
 
 func (e *StepUpError) Error() string { return ErrStepUp.Error() }
 func (e *StepUpError) Unwrap() error { return ErrStepUp }
+
+// A RulesChangedError says that somebody changed an organization's rules since they
+// were read: nothing was stored. Show what they are now, and let the
+// administrator decide again. It wraps ErrConflict.
+type RulesChangedError struct {
+	Rules   Rules  // as they are now
+	Version string // to give to SetRules
+	By      string // who changed them
+	At      time.Time
+}
+
+func (e *RulesChangedError) Error() string { return "mfa: the rules changed meanwhile" }
+func (e *RulesChangedError) Unwrap() error { return ErrConflict }
 
 // refusal is a sentinel with its reason, and with its cause when the host's own
 // code is that.
@@ -126,6 +140,9 @@ func ReasonOf(err error) Reason {
 	}
 	if e, ok := errors.AsType[*unavailable](err); ok {
 		return e.reason
+	}
+	if _, ok := errors.AsType[*RulesChangedError](err); ok {
+		return ReasonRulesChanged
 	}
 	if errors.Is(err, ErrInvalid) {
 		return ReasonInvalidArgument

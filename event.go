@@ -27,7 +27,8 @@ type Event struct {
 	// Session is the public id of the session concerned, or "".
 	Session string
 	// Note is what Guard.Operator was given as its reason: free text, at most 200
-	// code points, without control characters.
+	// code points, without control characters. Of EventRulesChanged and
+	// EventRulesWeakened it is the fields of Rules that changed, or that ask for less.
 	Note string
 	// Client is the peer, zero when the host or an operator acted. In
 	// Overview.Activity it has no user agent, and Device says what it was.
@@ -40,7 +41,8 @@ type Event struct {
 type EventName string
 
 // The events. Those marked * also enter the user's history, and of those marked !
-// she is told through the Notifier.
+// she is told through the Notifier; of all, when an administrator of an
+// organization acts.
 const (
 	EventSignInStarted      EventName = "sign_in_started"      // first factor right, more is asked
 	EventSignInRefused      EventName = "sign_in_refused"      // first factor right, and refused all the same
@@ -79,9 +81,9 @@ const (
 	EventBreachUnchecked    EventName = "breach_unchecked"     // PasswordPolicy.Breach failed
 	EventImported           EventName = "imported"             // * from another system
 	EventResealed           EventName = "resealed"             // under the first key
-	EventPasswordForced     EventName = "password_forced"      // * an administrator asks for a new password
+	EventPasswordForced     EventName = "password_forced"      // *! an administrator asks for a new password
 	EventRulesChanged       EventName = "rules_changed"        // * of an organization
-	EventRulesWeakened      EventName = "rules_weakened"       // told once for each of its owners
+	EventRulesWeakened      EventName = "rules_weakened"       // ! the rules of an organization ask for less: once for each of its owners
 )
 
 // LogEvents returns a Config.OnEvent that writes each event to log as one
@@ -158,7 +160,7 @@ func (n EventName) noticed() bool {
 	switch n {
 	case EventMethodLocked, EventMethodDisabled, EventPasswordSuspect, EventFactorAdded, EventFactorRemoved, EventCodesIssued,
 		EventCodeUsed, EventAskChanged, EventFactorsReset, EventCredentialsChanged, EventAddressChanged, EventNewDevice,
-		EventSecondFactorFailed, EventBrowserRemembered, EventAddressRestored:
+		EventSecondFactorFailed, EventBrowserRemembered, EventAddressRestored, EventPasswordForced, EventRulesWeakened:
 		return true
 	}
 	return false

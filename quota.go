@@ -24,6 +24,7 @@ func (q *quota) version() int { return q.V }
 // A budget is who shares a quota, and how many it has an hour.
 type budget struct {
 	owner string
+	id    string // that tells budgets of one owner apart
 	limit int
 }
 
@@ -31,7 +32,7 @@ type budget struct {
 // store as a hash, so that a table shows no numbers and no addresses.
 func budgetOf(limit int, what, name string) budget {
 	sum := sha256.Sum256([]byte(what + ":" + name))
-	return budget{"d/" + base64.RawURLEncoding.EncodeToString(sum[:]), limit}
+	return budget{owner: "d/" + base64.RawURLEncoding.EncodeToString(sum[:]), limit: limit}
 }
 
 // network returns the network that shares a budget: an IPv4 address, or the /56
@@ -52,7 +53,7 @@ func network(addr netip.Addr) string {
 func (g *Guard) take(ctx context.Context, b budget, why Reason) error {
 	_, err := run(ctx, g, bounded, func(now time.Time) (*state, struct{}, error) {
 		s := &state{g: g, now: now, owner: b.owner}
-		records, err := g.get(ctx, Key{Owner: b.owner, Kind: kindQuota})
+		records, err := g.get(ctx, Key{Owner: b.owner, Kind: kindQuota, ID: b.id})
 		if err != nil {
 			return nil, struct{}{}, err
 		}

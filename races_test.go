@@ -21,7 +21,7 @@ type moment struct {
 func (a *aliceKit) moment() *moment {
 	a.t.Helper()
 	m := &moment{aliceKit: a, records: make(map[string][]mfa.Record)}
-	for _, owner := range []string{"u/alice", "u/bob"} {
+	for _, owner := range owners() {
 		records, err := a.store.List(a.t.Context(), owner)
 		if err != nil {
 			a.t.Fatal(err)

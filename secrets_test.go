@@ -291,7 +291,34 @@ func (l *leakTest) settings(app *mfatest.Authenticator, ended *mfa.Session) {
 	l.hoard.show("Overview", o)
 	_, err = l.Guard.Enter(ctx, s.Token(), "\x00", mfatest.Laptop())
 	l.err(err)
+	l.company(s)
 	l.Clock.Advance(app.Period())
+}
+
+// company sets the rules of an organization, twice at once, and reads who keeps
+// them.
+func (l *leakTest) company(s *mfa.Session) {
+	ctx := l.t.Context()
+	l.Users.Add(mfa.User{ID: "ann", ManagedBy: "acme", Orgs: []mfa.Membership{{Org: "acme", Role: mfa.RoleOwner}}})
+	admin, err := s.Admin(ctx, "acme")
+	if l.err(err) {
+		l.t.Fatal(err)
+	}
+	l.hoard.show("Admin", admin)
+	l.err(admin.SetRules(ctx, mfa.Rules{IdleFor: time.Hour, SSO: []mfa.Connection{{Name: "x", Rule: mfa.SSOWaive}}}, ""))
+	l.err(admin.SetRules(ctx, mfa.Rules{}, ""))
+	r, version, err := admin.Rules(ctx)
+	l.err(err)
+	l.hoard.show("Rules", r)
+	l.hoard.show("Connection", r.SSO)
+	l.err(admin.SetRules(ctx, mfa.Rules{}, version))
+	p, err := admin.Preview(ctx, mfa.Rules{Require: mfa.RequireAtDoor})
+	l.err(err)
+	l.hoard.show("Preview", p)
+	for st, err := range admin.Compliance(ctx) {
+		l.err(err)
+		l.hoard.show("MemberStatus", st)
+	}
 }
 
 // mail turns codes by mail on and signs in with one, right and wrong, in a browser

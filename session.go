@@ -205,6 +205,47 @@ func (s *session) flow(ctx context.Context, now time.Time, p Purpose) (*flow, er
 	return f, f.ruled(ctx)
 }
 
+// claim is flow for one who acts upon others: it reads her session, her account and
+// the rules of p, and nothing else of her.
+func (s *session) claim(ctx context.Context, now time.Time, p Purpose) (*flow, error) {
+	t, err := s.g.ring.OpenToken(kindSession, s.token)
+	if err != nil {
+		return nil, refuse(ErrNoSession, tokenReason(err))
+	}
+	st := s.g.newState(now, s.client, userOf(t.Owner))
+	own := stored[sessionData]{rec: Record{Key: Key{t.Owner, kindSession, t.ID}}}
+	keys := []Key{own.rec.Key, st.accountKey(), st.historyKey()}
+	if validOrg(p.arg) {
+		keys = append(keys, rulesKey(p.arg))
+	}
+	records, err := s.g.get(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	own.rec = records[0]
+	for _, step := range []func() error{
+		func() error { return s.g.openSession(own.rec, t, now, &own.data) },
+		func() error { return st.setAccount(records[1]) },
+		func() error { return st.setHistory(records[2]) },
+		func() error { return st.present(ctx) },
+		func() error { return st.directory(ctx) },
+	} {
+		if err := step(); errors.Is(err, ErrNoUser) {
+			return nil, refuse(ErrNoSession, ReasonUserUnknown)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if why := st.account.data.reason(st.user); why != "" {
+		return nil, refuse(ErrNoSession, why)
+	}
+	f := s.to(p, st, &own)
+	if len(records) > 3 {
+		f.managing = records[3]
+	}
+	return f, f.ruled(ctx)
+}
+
 // to returns a flow of this session, which own is as stored, to p.
 func (s *session) to(p Purpose, st *state, own *stored[sessionData]) *flow {
 	return &flow{

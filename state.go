@@ -27,8 +27,9 @@ type state struct {
 	user   User
 	asked  bool // the directory was, about user
 	owner  string
-	org    string // of the events
-	ruling ruling // of the organization whose door, sign-in or administration it is
+	org    string  // of the events
+	by     *Client // of the administrator who acts, and none of the user's business
+	ruling ruling  // of the organization whose door, sign-in or administration it is
 
 	account stored[account]
 	history stored[past]
@@ -286,8 +287,11 @@ func (s *state) tell(e Event) {
 		e.Note = s.note
 	}
 	e.Client, e.Device = s.client, s.client.device()
+	if s.by != nil {
+		e.Client, e.Device = *s.by, s.by.device()
+	}
 	s.events = append(s.events, e)
-	if s.g.notifier != nil && e.Name.noticed() {
+	if s.g.notifier != nil && (e.Name.noticed() || s.by != nil) {
 		s.notices = append(s.notices, s.notice(e)...)
 	}
 	if !e.Name.kept() {
@@ -301,7 +305,7 @@ func (s *state) tell(e Event) {
 	case s.user.ID == "":
 		h.Actor, h.Org, h.Note = s.actor, "", e.Note // an organization's own
 	case s.actor != s.user.ID:
-		h.Actor = s.actor // and where from is none of the user's business
+		h.Actor = s.actor
 	default:
 		h.Device, h.Addr = e.Device, s.client.addr()
 	}

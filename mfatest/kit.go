@@ -3,7 +3,10 @@ package mfatest
 import (
 	"context"
 	"errors"
+	"iter"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -246,6 +249,32 @@ func (u *Users) FindUser(ctx context.Context, login string) (mfa.User, error) {
 		}
 	}
 	return mfa.User{}, mfa.ErrNoUser
+}
+
+// Members implements mfa.Directory, in the order of ids.
+func (u *Users) Members(ctx context.Context, org string) iter.Seq2[mfa.User, error] {
+	return func(yield func(mfa.User, error) bool) {
+		u.mu.Lock()
+		err := u.err
+		ids := slices.Sorted(maps.Keys(u.users))
+		u.mu.Unlock()
+		for _, id := range ids {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				break
+			}
+			user, gone := u.User(ctx, id)
+			member := org == "" || slices.ContainsFunc(user.Orgs, func(m mfa.Membership) bool { return m.Org == org })
+			if gone == nil && member && !yield(user, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(mfa.User{}, err)
+		}
+	}
 }
 
 // A Clock stands still until it is moved. It is safe for concurrent use.
