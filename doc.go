@@ -37,6 +37,51 @@
 // the answer and notices after the commit. Nothing is sent to an address that
 // nobody has shown to be the user's.
 //
+// # Who may do what
+//
+// On other users and on an organization acts an Admin: from Session.Admin, of an
+// organization or the installation, or from Guard.Operator. "step-up" is a
+// *StepUpError, "no" is ErrForbidden, "-" is no handle to do it with. The sessions
+// are: a flow that is not done; a password alone, of an owner who holds a factor;
+// one whose proof is too old; a member, an administrator and an owner, each with
+// a fresh proof; the owner of another organization; and an owner whom the host
+// disabled. The users are: oneself, one whom the organization manages, a member
+// whom it does not, and a member of another. Nobody but an owner acts on an equal
+// role.
+//
+//	                                      pending  password stale    member   admin    owner    foreign  operator disabled
+//	Admin.Rules                           -        step-up  step-up  no       yes      yes      no       yes      -
+//	Admin.Preview                         -        step-up  step-up  no       yes      yes      no       yes      -
+//	Admin.SetRules                        -        step-up  step-up  no       yes      yes      no       no       -
+//	Admin.Compliance                      -        step-up  step-up  no       yes      yes      no       yes      -
+//	Admin.Activity                        -        step-up  step-up  no       yes      yes      no       yes      -
+//	Admin.Reset, self                     -        step-up  step-up  no       no       no       no       yes      -
+//	Admin.Unlock, self                    -        step-up  step-up  no       no       no       no       yes      -
+//	Admin.EndSessions, self               -        step-up  step-up  no       no       no       no       yes      -
+//	Admin.RequirePasswordChange, self     -        step-up  step-up  no       no       no       no       yes      -
+//	Admin.Reset, managed                  -        step-up  step-up  no       yes      yes      no       yes      -
+//	Admin.Unlock, managed                 -        step-up  step-up  no       yes      yes      no       yes      -
+//	Admin.EndSessions, managed            -        step-up  step-up  no       yes      yes      no       yes      -
+//	Admin.RequirePasswordChange, managed  -        step-up  step-up  no       yes      yes      no       yes      -
+//	Admin.Reset, unmanaged                -        step-up  step-up  no       no       no       no       yes      -
+//	Admin.Unlock, unmanaged               -        step-up  step-up  no       no       no       no       yes      -
+//	Admin.EndSessions, unmanaged          -        step-up  step-up  no       no       no       no       yes      -
+//	Admin.RequirePasswordChange, unmanaged -        step-up  step-up  no       no       no       no       yes      -
+//	Admin.Reset, stranger                 -        step-up  step-up  no       no       no       no       yes      -
+//	Admin.Unlock, stranger                -        step-up  step-up  no       no       no       no       yes      -
+//	Admin.EndSessions, stranger           -        step-up  step-up  no       no       no       no       yes      -
+//	Admin.RequirePasswordChange, stranger -        step-up  step-up  no       no       no       no       yes      -
+//	Session.Overview                      -        yes      yes      yes      yes      yes      yes      -        -
+//	Session.StepUp                        -        yes      yes      yes      yes      yes      yes      -        -
+//	Session.RenameTOTP                    -        step-up  step-up  yes      yes      yes      yes      -        -
+//	Session.RemoveTOTP                    -        step-up  step-up  yes      yes      yes      yes      -        -
+//	Session.SetAskAtSignIn                -        step-up  step-up  yes      yes      yes      yes      -        -
+//	Session.Revoke, own                   -        yes      yes      yes      yes      yes      yes      -        -
+//	Session.Revoke, another               -        step-up  step-up  yes      yes      yes      yes      -        -
+//	Session.RevokeOthers                  -        step-up  step-up  yes      yes      yes      yes      -        -
+//	Session.ForgetBrowsers                -        yes      yes      yes      yes      yes      yes      -        -
+//	Session.SignOut                       -        yes      yes      yes      yes      yes      yes      -        -
+//
 // # What it does not do
 //
 // A code that a user types into a phishing page can be passed on within its time

@@ -255,7 +255,9 @@ func TestR18_Installation(t *testing.T) {
 // memberless is a directory that can do no more than it must.
 type memberless struct{ users *mfatest.Users }
 
-func (b memberless) User(ctx context.Context, id string) (mfa.User, error) { return b.users.User(ctx, id) }
+func (b memberless) User(ctx context.Context, id string) (mfa.User, error) {
+	return b.users.User(ctx, id)
+}
 
 // TestR18_NoDirectory: without a list of members there is no telling whom rules
 // concern.
