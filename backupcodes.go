@@ -105,7 +105,8 @@ func (m *codeMaker) make(ctx context.Context) error {
 		if slices.ContainsFunc(kept, func(c backupCode) bool { return c.Selector == selector }) {
 			continue
 		}
-		hash, err := &hasher{g: m.g}.hash(ctx, secret)
+		h := &hasher{g: m.g}
+		hash, err := h.hash(ctx, secret)
 		if err != nil {
 			return err
 		}

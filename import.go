@@ -184,7 +184,8 @@ func (im *importer) code(ctx context.Context, code string) error {
 	if len(normal) < 6 || len(normal) > maxCodeInput || !validText(normal, maxCodeInput) {
 		return invalid("Import.BackupCodes has one that is shorter than 6 or longer than 64 characters")
 	}
-	hash, err := &hasher{g: im.g}.hash(ctx, normal)
+	h := &hasher{g: im.g}
+	hash, err := h.hash(ctx, normal)
 	if err != nil {
 		return err
 	}
