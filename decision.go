@@ -390,10 +390,15 @@ func (s situation) meets(r rule) bool {
 }
 
 // shared returns what satisfies every one of open, or the first of them when no
-// one factor does.
+// one factor does. Of one that nothing can satisfy it returns what cannot be used.
 func (s situation) shared(open []rule) []holding {
 	if len(open) == 0 {
 		return nil
+	}
+	for _, r := range open {
+		if by := s.accepted(r); verify(by, ReasonRule).refused {
+			return by
+		}
 	}
 	first := s.accepted(open[0])
 	all := slices.DeleteFunc(slices.Clone(first), func(h holding) bool {

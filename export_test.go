@@ -68,3 +68,6 @@ func ReadPast(data []byte) (again []byte, entries []entry, ok bool, err error) {
 	}
 	return p.encode(), entries, ok, err
 }
+
+// RulesData is what a record of rules holds.
+type RulesData = rulesData

@@ -82,7 +82,7 @@ func (f *flow) ruled(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if f.managing.Version != "" && f.managing.Owner == orgOwner(org) {
+	if f.managing.Owner == orgOwner(org) {
 		f.ruling, err = f.g.openRules(ctx, f.managing)
 	} else {
 		f.ruling, err = f.g.getRules(ctx, org)
