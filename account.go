@@ -97,6 +97,7 @@ type account struct {
 	Password    passwordData       `json:"password,omitzero"`
 	Failures    []int64            `json:"failures,omitempty"` // failed second factors after a right password, 30 days
 	Compromised bool               `json:"compromised,omitempty"`
+	Entered     bool               `json:"entered,omitempty"`  // a session began once: another browser is news
 	Warned      int64              `json:"warned,omitempty"`   // when the user was last told of failed second factors
 	Changes     int                `json:"changes,omitempty"`  // how often the credentials changed
 	Verified    int64              `json:"verified,omitempty"` // when a second factor was last proven

@@ -37,7 +37,7 @@ func (d *browserData) proves(t token) bool { return proves(d.Secret, t) }
 // not or not any more.
 func (d *browserData) remembers(now time.Time, longest time.Duration) proofData {
 	age := now.Sub(unix(d.Proof.At))
-	if d.Proof.At == 0 || age >= longest || age < -clockSkew || !now.Before(unix(d.Until)) {
+	if d.Proof.At == 0 || longest == 0 || age >= longest || age < -clockSkew || !now.Before(unix(d.Until)) {
 		return proofData{}
 	}
 	return d.Proof
@@ -82,13 +82,15 @@ func (s *state) browser(id string) *stored[browserData] {
 // token for one that was not known, or that is to be remembered from now on.
 func (f *flow) enter() (token string, err error) {
 	known := f.browser(f.data.Browser)
+	first := !f.account.data.Entered // hers is no news
+	f.account.data.Entered = true
 	if known != nil && f.data.Remember == 0 {
 		d := known.data
 		d.Used, d.Device, d.Addr = f.now.Unix(), f.client.device(), f.client.addr()
 		f.put(known.rec, known.rec.Expires, d)
 		return "", nil
 	}
-	if known == nil && f.been() {
+	if known == nil && !first {
 		f.tell(Event{Name: EventNewDevice, Reason: ReasonUnknownBrowser})
 	}
 	if known != nil {
@@ -116,11 +118,6 @@ func (f *flow) enter() (token string, err error) {
 	return text, nil
 }
 
-// been reports whether the user signed in before. Her first browser is not news.
-func (s *state) been() bool {
-	return s.history.data.has(EventSignedIn)
-}
-
 // endBrowsers stages the end of the browsers that match: they are not known any
 // more.
 func (s *state) endBrowsers(match func(id string) bool) {
@@ -134,7 +131,8 @@ func (s *state) endBrowsers(match func(id string) bool) {
 }
 
 // unremember stages that no browser is remembered any more, as after every change
-// of what the user holds. They stay known.
+// of what the user holds. They stay known, but for those that cannot be read: with a
+// key that comes back they would be remembered still.
 func (s *state) unremember() {
 	forgotten := false
 	for i := range s.browsers {
@@ -145,6 +143,12 @@ func (s *state) unremember() {
 		b.data.Proof, b.data.Until = proofData{}, 0
 		s.put(b.rec, b.rec.Expires, b.data)
 		forgotten = true
+	}
+	for _, r := range s.unreadable {
+		if r.Kind == kindBrowser {
+			s.end(r)
+			forgotten = true
+		}
 	}
 	if forgotten {
 		s.touched = true
@@ -175,7 +179,7 @@ func (s *state) browserList() []BrowserInfo {
 			Added: unix(b.data.Created), LastUsed: unix(b.data.Used),
 		}
 		if b.data.remembers(s.now, s.g.policy.Rules.Remember).At != 0 {
-			info.Remembered = unix(b.data.Until)
+			info.Remembered = unix(min(b.data.Until, b.data.Proof.At+int64(s.g.policy.Rules.Remember/time.Second)))
 		}
 		all = append(all, info)
 	}

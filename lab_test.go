@@ -62,6 +62,11 @@ type everywhere struct{}
 
 func (everywhere) Locate(netip.Addr) string { return "Lisbon, Portugal" }
 
+// says is a Locator of one answer.
+type says string
+
+func (s says) Locate(netip.Addr) string { return string(s) }
+
 // right is what ann's app shows, wrong is no code of hers.
 func (l *lab) right() mfa.Proof {
 	return mfa.Proof{Method: mfa.TOTP, Code: l.app.Code(l.Clock.Now())}

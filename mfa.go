@@ -44,9 +44,10 @@ type Config struct {
 	// the calling goroutine. It must be quick and safe for concurrent use: several
 	// requests call it at once. Nil: events go nowhere but into the history.
 	OnEvent func(context.Context, Event)
-	// NotBefore refuses every session and flow that began earlier: set it to now
-	// after restoring the store from a backup, after a failover that may have lost
-	// writes, or when tokens leaked. Zero: no such limit.
+	// NotBefore refuses every session and flow that began earlier, and every browser
+	// that was remembered or known: set it to now after restoring the store from a
+	// backup, after a failover that may have lost writes, or when tokens leaked. Zero:
+	// no such limit.
 	NotBefore time.Time
 	// Now is the clock, safe for concurrent use. Nil: time.Now.
 	Now func() time.Time

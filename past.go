@@ -86,13 +86,6 @@ func (p *past) add(e entry) {
 	p.Entries = entries[max(0, len(entries)-maxHistory):]
 }
 
-// has reports whether there is an entry of this name, which is what each begins
-// with.
-func (p *past) has(name EventName) bool {
-	begins := []byte(`{"n":"` + name + `"`)
-	return slices.ContainsFunc(p.Entries, func(e json.RawMessage) bool { return bytes.HasPrefix(e, begins) })
-}
-
 // read returns the entries, oldest first.
 func (p *past) read() ([]entry, error) {
 	entries := make([]entry, len(p.Entries))

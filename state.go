@@ -151,9 +151,13 @@ func (s *state) sort(r Record) error {
 	case kindPending:
 		sortInto(s, &s.pendings, r, func(pendingData) bool { return s.over(r) })
 	case kindBrowser:
-		sortInto(s, &s.browsers, r, func(browserData) bool { return s.over(r) })
+		sortInto(s, &s.browsers, r, func(d browserData) bool {
+			return s.over(r) || time.Unix(d.Created, 0).Before(s.g.notBefore)
+		})
 	case kindLink:
-		sortInto(s, &s.links, r, func(linkData) bool { return s.over(r) })
+		sortInto(s, &s.links, r, func(d linkData) bool {
+			return s.over(r) || time.Unix(d.Created, 0).Before(s.g.notBefore)
+		})
 	}
 	return nil // of a later version of the library
 }
