@@ -48,6 +48,7 @@ func (g *Guard) Operator(actor, reason string) *Admin {
 // operations of an Admin on a user do.
 func (a *Admin) Reset(ctx context.Context, user string) error {
 	err := a.a.change(ctx, user, anew, func(s *state) {
+		s.tell(Event{Name: EventFactorsReset}) // at the pinned addresses, some of which are not kept
 		d := &s.account.data
 		*d = account{
 			MustEnroll: true, Failures: d.Failures, Compromised: d.Compromised, Changes: d.Changes, Disabled: d.Disabled,
@@ -55,7 +56,6 @@ func (a *Admin) Reset(ctx context.Context, user string) error {
 			Entered: d.Entered,
 		}
 		s.endAll()
-		s.tell(Event{Name: EventFactorsReset})
 	})
 	if err != nil {
 		return err
