@@ -127,7 +127,7 @@ func (f *flow) reject(m Method, why Reason) error {
 		f.tell(Event{Name: EventMethodLocked, Method: m})
 	case t.Wrong == limits.TriesBeforeDisable && a.disabled(limits, m):
 		f.tell(Event{Name: EventMethodDisabled, Method: m})
-	case t.Wrong >= failuresBeforeNotice && f.againstPassword() && !f.now.Before(unix(a.Warned).Add(noticeEvery)):
+	case t.Wrong >= failuresBeforeNotice && f.againstPassword() && !f.warned():
 		a.Warned = f.now.Unix()
 		f.tell(Event{Name: EventSecondFactorFailed, Method: m})
 	}
@@ -145,6 +145,13 @@ func (f *flow) reject(m Method, why Reason) error {
 // againstPassword reports whether somebody who knew the password is asked for a
 // factor that the user holds.
 func (f *flow) againstPassword() bool { return f.data.First.Password && f.account.data.holds() }
+
+// warned reports whether the user was told of failed second factors lately. A notice
+// from further ahead than clocks differ is from before the clock was set back.
+func (f *flow) warned() bool {
+	since := f.now.Sub(unix(f.account.data.Warned))
+	return -clockSkew <= since && since < noticeEvery
+}
 
 const (
 	failuresBeforeNotice = 2              // a single slip is no news
