@@ -134,12 +134,23 @@ func (g *Guard) notify(ctx context.Context, notices []Message) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), notifyWithin)
 	defer cancel()
 	for _, m := range notices {
-		if err := g.notifier.Notify(ctx, m); err != nil {
+		if err := g.post(ctx, m); err != nil {
 			g.report(ctx, Event{
 				Name: EventUndelivered, Actor: m.User.ID, User: m.User.ID, Method: m.Channel, Reason: Reason(m.Kind), At: m.At,
 			})
 		}
 	}
+}
+
+// post sends one notice. A text message draws on what all of them may cost: whoever
+// earns from calls to her own number must not have notices sent where codes are not.
+func (g *Guard) post(ctx context.Context, m Message) error {
+	if m.Channel == SMSCode {
+		if err := g.afford(ctx, m, false); err != nil {
+			return err
+		}
+	}
+	return g.notifier.Notify(ctx, m)
 }
 
 // locate returns the place of an address, cleaned of what breaks a page or a mail.
