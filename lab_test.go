@@ -215,9 +215,13 @@ type tally struct {
 	mu        sync.Mutex
 	commits   [][]mfa.Write
 	conflicts atomic.Int32 // how many of the next commits are refused
+	before    func()       // called before each commit, unless nil
 }
 
 func (s *tally) Commit(ctx context.Context, writes ...mfa.Write) error {
+	if s.before != nil {
+		s.before()
+	}
 	if s.conflicts.Add(-1) >= 0 {
 		return mfa.ErrConflict
 	}
