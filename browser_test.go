@@ -286,7 +286,7 @@ func TestR16_SkipsAtSignInOnly(t *testing.T) {
 func (l *lab) sensitiveAsks(t *testing.T, s *mfa.Session) {
 	t.Helper()
 	ctx := t.Context()
-	_, err := s.NewBackupCodes(ctx)
+	_, err := s.NewBackupCodes(ctx, "")
 	for what, err := range map[string]error{
 		"NewBackupCodes": err, "RemoveTOTP": s.RemoveTOTP(ctx, l.account(t, "ann").TOTP[0].ID), "SetAskAtSignIn": s.SetAskAtSignIn(ctx, false),
 		"RenameTOTP": s.RenameTOTP(ctx, l.account(t, "ann").TOTP[0].ID, "x"), "SetMethod": s.SetMethod(ctx, mfa.EmailCode, true),

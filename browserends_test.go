@@ -66,7 +66,7 @@ func TestRow_E6_ListedAndRevoked(t *testing.T) {
 	}
 	l.told(t)
 	fresh := l.elevate(t, s, mfa.ToConfirm("codes"), l.right()).Session
-	if _, err := fresh.NewBackupCodes(t.Context()); err != nil {
+	if _, err := fresh.NewBackupCodes(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
 	phone.skipping(t, false)
@@ -145,7 +145,7 @@ func changed() map[string]func(t *testing.T, l *lab, fresh *mfa.Session) {
 			ok(t, err)
 		},
 		"new codes": func(t *testing.T, l *lab, s *mfa.Session) {
-			_, err := s.NewBackupCodes(t.Context())
+			_, err := s.NewBackupCodes(t.Context(), "")
 			ok(t, err)
 		},
 		"the switch": func(t *testing.T, l *lab, s *mfa.Session) {
@@ -301,7 +301,7 @@ func TestR26_BrowserOfDroppedKey(t *testing.T) {
 			was := b.tokens["ann"]
 			s := b.typed(t, l.right())
 			if change {
-				if _, err := s.NewBackupCodes(t.Context()); err != nil {
+				if _, err := s.NewBackupCodes(t.Context(), ""); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -410,7 +410,7 @@ func TestR30_BrowserClocks(t *testing.T) {
 	// What was ended stays ended.
 	l, b := browsing(t)
 	s := l.enter(t, l.right())
-	if _, err := s.NewBackupCodes(t.Context()); err != nil {
+	if _, err := s.NewBackupCodes(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
 	l.Clock.Advance(-time.Hour)

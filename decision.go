@@ -123,8 +123,9 @@ type situation struct {
 
 	byPassword bool // how the first factor was proven, and when
 	firstAt    time.Time
-	proofs     []Proven // second factors proven in this flow or session
-	remembered Proven   // what the browser proved when it was remembered; zero: it is not
+	proofs     []Proven  // second factors proven in this flow or session
+	remembered Proven    // what the browser proved when it was remembered; zero: it is not
+	entered    time.Time // when that spared a proof: at the sign-in; zero: it would now
 
 	mailed    bool      // the first factor was a password set through a mailed link: a mailed code adds nothing
 	modest    bool      // of the few actions that it frees all the same
@@ -385,6 +386,9 @@ func (s situation) meets(r rule) bool {
 		return true
 	}
 	age := s.now.Sub(s.remembered.At)
+	if !s.entered.IsZero() {
+		age = s.entered.Sub(s.remembered.At) // at a door it counts as it did at sign-in
+	}
 	return holds(factors(s.satisfying(r)), s.remembered.Method) && age < r.remember && !s.remembered.At.Before(r.since) &&
 		!(s.place == toSignIn && s.suspect())
 }

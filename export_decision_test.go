@@ -47,6 +47,7 @@ type Situation struct {
 	Proofs                                []Proven
 	Skipped, Enrolled, Staged             bool
 	Remembered                            Proven
+	Entered                               time.Time
 	Mailed, Modest                        bool
 	Strong, Confirm, Confirmed            bool
 	Reachable                             []Holding
@@ -91,7 +92,7 @@ func Decide(s Situation) Verdict {
 		ask: s.Ask, mustEnroll: s.MustEnroll, unsaved: s.Unsaved, compromised: s.Compromised,
 		byPassword: s.ByPassword, firstAt: s.FirstAt, proofs: s.Proofs,
 		skipped: s.Skipped, enrolled: s.Enrolled, staged: s.Staged,
-		mailed: s.Mailed, modest: s.Modest, remembered: s.Remembered, strong: s.Strong, confirm: s.Confirm, confirmed: s.Confirmed,
+		mailed: s.Mailed, modest: s.Modest, remembered: s.Remembered, entered: s.Entered, strong: s.Strong, confirm: s.Confirm, confirmed: s.Confirmed,
 	}
 	in.held = make([]holding, 0, len(s.Held))
 	for _, h := range s.Held {

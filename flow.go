@@ -66,7 +66,7 @@ func (f *flow) situation() situation {
 	}
 	s.rules, s.excused = f.g.rulesAt(f.data.purpose(), f.who(), &f.ruling, f.data.First)
 	if f.data.To == toEnter {
-		s.remembered = f.data.Remembered.proven()
+		s.remembered, s.entered = f.data.Remembered.proven(), unix(f.session.data.Created)
 		s.lapsed = f.ruling.lapsed(&f.session.data, f.data.First.At, f.data.Proofs, f.opened(), f.now)
 	}
 	return s

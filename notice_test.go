@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -101,7 +102,7 @@ func tidings() []tiding {
 			return wrong(2)(t, l)
 		}, []mfa.EventName{mfa.EventPasswordSuspect}},
 		{"backup code", func(t *testing.T, l *lab) error { _, err := l.guess(t, l.backup(0)); return err }, []mfa.EventName{mfa.EventCodeUsed}},
-		{"new codes", func(t *testing.T, l *lab) error { _, err := l.fresh(t).NewBackupCodes(t.Context()); return err }, []mfa.EventName{mfa.EventCodesIssued}},
+		{"new codes", func(t *testing.T, l *lab) error { _, err := l.fresh(t).NewBackupCodes(t.Context(), ""); return err }, []mfa.EventName{mfa.EventCodesIssued}},
 		{"switch", func(t *testing.T, l *lab) error { return l.fresh(t).SetAskAtSignIn(t.Context(), false) }, []mfa.EventName{mfa.EventAskChanged}},
 		{"same switch", func(t *testing.T, l *lab) error { return l.fresh(t).SetAskAtSignIn(t.Context(), true) }, nil},
 		{"mail on", func(t *testing.T, l *lab) error { return l.fresh(t).SetMethod(t.Context(), mfa.EmailCode, true) }, []mfa.EventName{mfa.EventFactorAdded}},
@@ -283,7 +284,7 @@ func TestR29_UnknownToTheDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := l.Inbox.Take()
-		if len(m) != 1 || m[0].To != annMail || m[0].Kind != "credentials_changed" || m[0].User != (mfa.User{ID: "ann"}) {
+		if len(m) != 1 || m[0].To != annMail || m[0].Kind != "credentials_changed" || !reflect.DeepEqual(m[0].User, mfa.User{ID: "ann"}) {
 			t.Errorf("failing %t: %+v", failing, m)
 		}
 	}
@@ -303,7 +304,7 @@ func TestR29_NoFreeText(t *testing.T) {
 		if err := s.RenameTOTP(t.Context(), l.account(t, "ann").TOTP[0].ID, "Click evil.example"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.NewBackupCodes(t.Context()); err != nil {
+		if _, err := s.NewBackupCodes(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.Guard.Operator("evil.example", "evil.example").Reset(t.Context(), "ann"); err != nil {

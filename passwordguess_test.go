@@ -282,7 +282,7 @@ func TestR25_LinkEnds(t *testing.T) {
 		}, mfa.ReasonAddressChanged},
 		{"disabled", func(t *testing.T, l *lab, _ *string) { l.Users.Add(mfa.User{ID: "ann", Disabled: true}) }, mfa.ReasonUserDisabled},
 		{"deleted", func(t *testing.T, l *lab, _ *string) { l.Users.Remove("ann") }, mfa.ReasonUserUnknown},
-		{"tampered", func(t *testing.T, l *lab, token *string) { *token = "A" + (*token)[1:] }, mfa.ReasonUnknownKey},
+		{"tampered", func(t *testing.T, l *lab, token *string) { *token = "AAAA" + (*token)[4:] }, mfa.ReasonUnknownKey},
 		{"of another kind", func(t *testing.T, l *lab, token *string) { *token = l.session.Token() }, mfa.ReasonForgedToken},
 		{"the password changed", func(t *testing.T, l *lab, _ *string) {
 			if _, err := l.session.ChangePassword(t.Context(), oldPassword, newPassword); err != nil {
