@@ -97,7 +97,7 @@ func base64Hex(t testing.TB, s string) string {
 	return fmt.Sprintf("%x", b)
 }
 
-// goldenAccount, goldenSession, goldenPending and goldenHistory say what the golden
+// goldenAccount, goldenSession, goldenPending, goldenHistory and goldenRules say what the golden
 // records mean, field by field.
 func goldenAccount(t testing.TB) map[string]string {
 	return map[string]string{
@@ -154,6 +154,15 @@ func goldenHistory(testing.TB) map[string]string {
 	}
 }
 
+func goldenRules(testing.TB) map[string]string {
+	return map[string]string{
+		".V": "1", ".Edition": "xefJTcHSVmklZZAllUSbqQ", ".By": "alice", ".At": "1772355600", ".Require": "2", ".From": "1775001600",
+		".Methods[0]": "4", ".Methods[1]": "1", ".Remember": "86400", ".Life": "28800", ".Idle": "3600", ".Fresh": "120",
+		".SSO[0].Name": "google", ".SSO[0].Rule": "2", ".SSO[1].Name": "okta", ".SSO[1].Rule": "1", ".SSO[1].AMR[0]": "mfa",
+		".SSO[1].AMR[1]": "hwk", ".SSO[1].ACR[0]": "urn:example:loa2", ".Exempt[0]": "robot", ".NotBefore": "1772352000",
+	}
+}
+
 // TestGolden_Records checks that what version 1 wrote is read for ever, with the
 // same meaning, and also when a later version has added to it.
 func TestGolden_Records(t *testing.T) {
@@ -167,6 +176,7 @@ func TestGolden_Records(t *testing.T) {
 		{"session", func() any { return new(mfa.SessionData) }, goldenSession},
 		{"pending", func() any { return new(mfa.PendingData) }, goldenPending},
 		{"history", func() any { return new(mfa.HistoryData) }, goldenHistory},
+		{"rules", func() any { return new(mfa.RulesData) }, goldenRules},
 	} {
 		t.Run(c.kind, func(t *testing.T) {
 			r, g := readGolden(t, c.kind)
