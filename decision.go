@@ -272,17 +272,18 @@ func (s situation) gate() verdict {
 	} else if s.place == toSignIn && s.mustEnroll && s.excused == "" {
 		return s.enroll(verdict{step: StepEnroll, methods: s.wanting(s.due()), why: ReasonReset})
 	}
-	for _, r := range s.lacking(s.due()) {
-		return s.bind(r, time.Time{})
+	if lacking := s.lacking(s.due()); len(lacking) > 0 {
+		return s.bind(lacking[0], time.Time{})
 	}
 	// A rule that is not due yet invites to enroll: but nobody who holds a factor
 	// without having proven it, because a password alone must not add another.
 	if len(factors(s.held)) == 0 || s.proven(s.held, time.Time{}) {
-		for _, r := range s.lacking(s.coming()) {
-			if s.skipped {
-				return verdict{why: ReasonSkipped}
-			}
-			return s.bind(r, r.from)
+		lacking := s.lacking(s.coming())
+		switch {
+		case len(lacking) > 0 && s.skipped:
+			return verdict{why: ReasonSkipped}
+		case len(lacking) > 0:
+			return s.bind(lacking[0], lacking[0].from)
 		}
 	}
 	return verdict{why: why}

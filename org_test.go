@@ -285,3 +285,47 @@ func TestR10_NotAllowed(t *testing.T) {
 		t.Errorf("both allowed: %v", err)
 	}
 }
+
+// TestR16_AtTheDoor: a remembered browser counts at the sign-in and at the door of
+// an organization that lets it, for as long as that says; at no door that asks by
+// itself, and not after ProofsNotBefore.
+func TestR16_AtTheDoor(t *testing.T) {
+	for _, tc := range []struct {
+		name         string
+		rules        mfa.Rules
+		age          time.Duration
+		signIn, door bool // asks
+	}{
+		{"lets it", mfa.Rules{Require: mfa.RequireAtSignIn, Remember: 24 * time.Hour}, time.Hour, false, false},
+		{"lets it for a day, two ago", mfa.Rules{Require: mfa.RequireAtSignIn, Remember: 24 * time.Hour}, 48 * time.Hour, true, false},
+		{"forbids it", mfa.Rules{Require: mfa.RequireAtSignIn}, time.Hour, true, false},
+		{"asks at the door", mfa.Rules{Require: mfa.RequireAtDoor, Remember: 24 * time.Hour}, time.Hour, false, true},
+		{"not before", mfa.Rules{Require: mfa.RequireAtSignIn, Remember: 24 * time.Hour, ProofsNotBefore: decidedAt().Add(30 * time.Minute)}, time.Hour, false, true},
+		{"nothing", mfa.Rules{}, time.Hour, false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCompany(t, withRules(mfa.Rules{Remember: 7 * 24 * time.Hour}))
+			ctx := t.Context()
+			c.enroll("dave")
+			pr := c.totp("dave")
+			pr.Remember = true
+			out, err := c.pending(c.signIn("dave")).Verify(ctx, pr)
+			if err != nil || out.Browser() == "" {
+				t.Fatalf("%v (%s)", err, mfa.ReasonOf(err))
+			}
+			browser := out.Browser()
+			c.Clock.Advance(tc.age)
+			c.set(tc.rules)
+			out, err = c.Guard.SignIn(ctx, mfa.SignIn{User: "dave", First: mfa.PasswordFirst(), Browsers: []string{browser}})
+			if err != nil || (out.Pending != nil) != tc.signIn {
+				t.Fatalf("sign-in asks: %t, %v", out.Pending != nil, err)
+			}
+			if out.Session == nil {
+				out.Session = c.finish(out, nil)
+			}
+			if err := c.enter(out.Session, "acme"); errors.Is(err, mfa.ErrStepUp) != tc.door || err != nil && !tc.door {
+				t.Errorf("the door: %v", err)
+			}
+		})
+	}
+}
