@@ -29,6 +29,7 @@ type letter struct {
 	Subject   string // of a mail
 	Text      []string
 	Code      string // "" in a notice
+	Undo      string // the token of a link, or ""
 	At        time.Time
 	Recipient string // what the user signs in with
 }
@@ -71,7 +72,7 @@ func (a *app) stopMail(w http.ResponseWriter, r *http.Request) {
 // write finds the words for a message. What it says of the request is what the
 // library says: nothing that a stranger wrote.
 func write(m mfa.Message) letter {
-	l := letter{By: m.Channel, To: m.To, Code: m.Code(), At: m.At, Recipient: m.User.Name}
+	l := letter{By: m.Channel, To: m.To, Code: m.Code(), Undo: m.Token(), At: m.At, Recipient: m.User.Name}
 	switch m.Kind {
 	case mfa.MessageCode, mfa.MessageProof:
 		l.Subject, l.Text = writeCode(m)
@@ -152,6 +153,8 @@ var notices = map[string]notice{
 	"factors_reset":        {"Two-step verification was reset", "Support has reset your two-step verification. Set it up again at the next sign-in."},
 	"credentials_changed":  {"Your password was changed", "The password of your account was changed. Every browser has to sign in again."},
 	"address_changed":      {"Your address changed", "Where we send {method} was changed."},
+	"address_restored":     {"Your old address is back", "Where we send {method} is as it was before. Everybody was signed out, and the next sign-in asks for a new password."},
+	"password_forced":      {"Choose a new password", "An administrator asks you to choose a new password at the next sign-in."},
 	"browser_remembered":   {"A browser is remembered", "Sign-in asks for no code in one more browser, for as long as you chose."},
 }
 

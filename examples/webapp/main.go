@@ -179,6 +179,8 @@ func (a *app) handler() http.Handler {
 	mux.HandleFunc("GET /sign-in", a.signInPage)
 	mux.HandleFunc("POST /sign-in", a.signIn)
 	mux.Handle("POST /sign-out", a.web.SignOut())
+	mux.HandleFunc("GET /undo", a.undoPage)
+	mux.HandleFunc("POST /undo", a.undo)
 
 	step("GET /verify", mfa.StepVerify, a.verifyPage)
 	step("POST /verify", mfa.StepVerify, a.verify)

@@ -222,6 +222,7 @@ var done = map[string]string{
 	"method-off": "Turned off. No more codes are sent there.",
 	"address":    "Confirmed. Codes can be sent there from now on.",
 	"forgotten":  "Forgotten. The next sign-in there asks for a code.",
+	"undone":     "The old one is back. Sign in, and choose a new password.",
 }
 
 // text returns what people call a stable word of the library.
@@ -259,6 +260,8 @@ var texts = map[string]string{
 	"factor_removed":       "Authenticator app removed",
 	"address_proven":       "Email address confirmed",
 	"address_changed":      "Email address changed",
+	"address_restored":     "Old address brought back",
+	"password_forced":      "New password asked for by an administrator",
 	"browser_remembered":   "Browser remembered",
 	"browsers_forgotten":   "Browser forgotten",
 

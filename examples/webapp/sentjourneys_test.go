@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -190,4 +191,53 @@ func TestPage_AfterReset(t *testing.T) {
 	b.typeCode()
 	b.saveCodes()
 	b.at("/")
+}
+
+// An address that was changed by somebody else comes back by the link that the old one
+// got: everybody is signed out, and the password has to be changed.
+func TestPage_BringAddressBack(t *testing.T) {
+	s := newSite(t, false)
+	b := s.browser()
+	b.enroll("alice")
+	b.visit("/security")
+	b.click("Turn on codes by email")
+	b.click("Turn on")
+	b.click("Change address")
+	b.fill("Email address", "mallory@")
+	b.do("no asking", chromedp.SetAttributeValue(chromedp.CSS("#address"), "type", "text"))
+	b.click("Send code")
+	b.sees("Type a whole email address")
+	b.fill("Email address", " mallory@example.net ")
+	b.click("Send code")
+	b.typeSent("mallory@example.net")
+	b.at("/security")
+	b.sees("Confirmed. Codes can be sent there from now on", "m•••y@example.net")
+
+	mail := b.inbox()
+	old := evaluate[string](mail, `document.querySelector("[data-to='alice@example.com']").innerText`)
+	if !strings.Contains(old, "Where we send codes by email was changed") || !strings.Contains(old, "Bring the old one back") {
+		t.Fatalf("the old address got %q", old)
+	}
+	mail.click("Bring the old one back")
+	mail.at("/undo")
+	link := evaluate[string](mail, "location.pathname + location.search")
+	mail.looks("undo")
+	mail.click("Bring it back")
+	mail.at("/sign-in")
+	mail.sees("The old one is back. Sign in, and choose a new password")
+	b.visit("/security")
+	b.at("/sign-in") // signed out
+
+	b.signIn("alice")
+	b.click("Send code by email")
+	b.typeSent(aliceMail)
+	b.at("/new-password")
+	b.fill("New password", "another long one")
+	b.click("Change password")
+	b.sees("Your password is changed")
+
+	mail.visit(link)
+	s.expected = s.url + "/undo"
+	mail.click("Bring it back")
+	mail.sees("This link works no more")
 }
