@@ -104,11 +104,12 @@ const (
 )
 
 // condition says what becomes of an account that cannot be read.
-type condition bool
+type condition int
 
 const (
-	asItIs condition = false // it is refused
-	anew   condition = true  // it is begun anew
+	asItIs condition = iota // it is refused
+	anew                    // it is begun anew
+	erased                  // likewise, and a tombstone over what is still there is not the end
 )
 
 // change carries out an operation on everything that is stored about a user. The
@@ -119,11 +120,12 @@ func (g *Guard) change(ctx context.Context, user string, as condition, do func(*
 	}
 	_, err := run(ctx, g, untilEnded, func(now time.Time) (*state, struct{}, error) {
 		s := g.newState(now, Client{}, user)
-		s.actor, s.anew = actorHost, as == anew
+		s.actor, s.anew = actorHost, as != asItIs
 		if err := s.list(ctx); err != nil {
 			return nil, struct{}{}, err
 		}
-		if s.account.data.Forgotten { // the tombstone keeps its end
+		rest := len(s.sessions) + len(s.pendings) + len(s.browsers) + len(s.unreadable)
+		if s.account.data.Forgotten && (as != erased || rest == 0) { // the tombstone keeps its end
 			return nil, struct{}{}, refuse(ErrNoUser, ReasonUserForgotten)
 		}
 		return s, struct{}{}, do(s)
@@ -191,7 +193,7 @@ func (g *Guard) CredentialsChanged(ctx context.Context, user string) error {
 // bring her back. When the Marker fails it returns ErrUnavailable although the
 // change stands.
 func (g *Guard) Forget(ctx context.Context, user string) error {
-	err := g.tell(ctx, user, anew, func(s *state) error {
+	err := g.tell(ctx, user, erased, func(s *state) error {
 		s.account.data = account{Forgotten: true}
 		s.endAll()
 		if s.history.rec.Version != "" {
