@@ -10,6 +10,7 @@ type (
 	FirstData   = firstData
 	ProofData   = proofData
 	PendingData = pendingData
+	BrowserData = browserData
 )
 
 // The kinds of records, and the bounds that tests compare with.

@@ -29,15 +29,16 @@ func isTyped(err error) bool {
 // stage is a user in the middle of things, made of the golden records, so that
 // every process and every run of the fuzzer has the same.
 type stage struct {
-	records       []mfa.Record // account, history, pending, session
+	records       []mfa.Record // account, history, pending, session, browser
 	session, flow string       // tokens; the session opened the flow
+	browser       string
 	app           *mfatest.Authenticator
 }
 
 func newStage(t testing.TB) *stage {
 	t.Helper()
 	s := &stage{}
-	for _, kind := range []string{"account", "history", "pending", "session"} {
+	for _, kind := range []string{"account", "history", "pending", "session", "browser"} {
 		r, g := readGolden(t, kind)
 		switch kind {
 		case "account":
@@ -52,6 +53,8 @@ func newStage(t testing.TB) *stage {
 			alter(t, &r, func(d *mfa.PendingData) { d.To, d.Over = 4, "" })
 		case "session":
 			s.session = g.Token
+		case "browser":
+			s.browser = g.Token
 		}
 		s.records = append(s.records, r)
 	}
@@ -80,7 +83,7 @@ func alter[T any](t testing.TB, r *mfa.Record, change func(*T)) {
 // record with number which held.
 func (s *stage) raise(t *testing.T, which int, data []byte) *mfatest.Kit {
 	t.Helper()
-	k := newKeyKit(t, goldenKey)
+	k := newKeyKit(t, goldenKey, postal)
 	k.Clock.Advance(time.Unix(1772355700, 0).Sub(k.Clock.Now()))
 	for i, r := range s.records {
 		if i == which {
@@ -128,6 +131,12 @@ func (s *stage) playFlow(t *testing.T, k *mfatest.Kit, a answers) {
 	}
 	out, err := k.Guard.SignIn(ctx, mfa.SignIn{User: "ann", First: mfa.PasswordFirst(), Client: laptop, Presented: []string{s.session, s.flow}})
 	a.check(t, "SignIn", err)
+	in := mfa.SignIn{User: "ann", First: mfa.PasswordFirst(), Client: laptop, Browsers: []string{s.browser}}
+	spared, err := k.Guard.SignIn(ctx, in)
+	a.check(t, "SignIn in a browser", err)
+	if err == nil && spared.Session != nil {
+		a.check(t, "ForgetBrowsers", spared.Session.ForgetBrowsers(ctx, s.records[len(s.records)-1].ID))
+	}
 	if out.Pending != nil {
 		_, err = out.Pending.Verify(ctx, mfa.Proof{Method: mfa.BackupCode, Code: "7KQW-3ERT-5YAH-JKZX"})
 		a.check(t, "Verify a backup code", err)
@@ -185,6 +194,7 @@ func FuzzRecord(f *testing.F) {
 			`{"v":1,"totp":[{"id":"x","sealed":"","alg":"SHA1","digits":6,"period":0}],"codes":[{"s":"","h":""}]}`,
 			`{"v":1,"codes":[{"s":"000","h":"$argon2id$"},{"s":"7K","h":"x"}],"totp":[{}],"tries":{"totp":{"n":-1,"t":-1},"":{"n":2147483647}},"ask":true}`,
 			`{"v":1,"failures":[9223372036854775807,-9223372036854775808,0],"ask":true}`,
+			`{"v":1,"s":"","c":-9223372036854775808,"l":9223372036854775807,"a":"nowhere","m":{"m":-1,"t":9223372036854775807},"u":9223372036854775807}`,
 			`{"v":1,"e":[{},{"n":"signed_in","t":9223372036854775807,"m":"totp","i":"nowhere"}]}`,
 		} {
 			f.Add(i, more)
@@ -213,7 +223,7 @@ func TestFuzzRecord_Reaches(t *testing.T) {
 	s.playFlow(t, s.raise(t, -1, nil), a)
 	s.playSession(t, s.raise(t, -1, nil), a)
 	for _, call := range []string{
-		"Pending for Verify", "SaveCodes", "SignIn", "Verify a backup code", "Export", "Enter", "Overview", "StepUp", "NewBackupCodes",
+		"Pending for Verify", "SaveCodes", "SignIn", "SignIn in a browser", "ForgetBrowsers", "Verify a backup code", "Export", "Enter", "Overview", "StepUp", "NewBackupCodes",
 		"SetAskAtSignIn", "RenameTOTP", "RemoveTOTP", "RevokeOthers", "Unlock", "Reseal", "Forget",
 	} {
 		if refused, called := a[call]; refused || !called {

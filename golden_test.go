@@ -97,7 +97,7 @@ func base64Hex(t testing.TB, s string) string {
 	return fmt.Sprintf("%x", b)
 }
 
-// goldenAccount, goldenSession, goldenPending, goldenHistory and goldenRules say what the golden
+// goldenAccount and those that follow say what the golden
 // records mean, field by field.
 func goldenAccount(t testing.TB) map[string]string {
 	return map[string]string{
@@ -127,6 +127,22 @@ func goldenSession(t testing.TB) map[string]string {
 		".First.At": "1772355599", ".First.Password": "true", ".First.Connection": "google", ".First.AMR[0]": "pwd", ".First.AMR[1]": "otp",
 		".First.ACR": "urn:example:loa2", ".Proofs[0].Method": "1", ".Proofs[0].At": "1772355601", ".Proofs[1].Method": "2",
 		".Proofs[1].At": "1772355602", ".Device": "Firefox on Linux", ".Addr": "192.0.2.1",
+	}
+}
+
+// goldenRemembered is a session that was spared the second factor.
+func goldenRemembered(t testing.TB) map[string]string {
+	return map[string]string{
+		".V": "1", ".Secret": base64Hex(t, "U63aEx/Iqko50Kg9Q4fGEyORDuspuMixuyku4QYZCmc="), ".Created": "1772355600", ".Seen": "1772355660",
+		".First.At": "1772355600", ".First.Password": "true", ".Device": "Firefox on Linux", ".Addr": "192.0.2.1",
+		".Remembered.Method": "1", ".Remembered.At": "1772355000",
+	}
+}
+
+func goldenBrowser(t testing.TB) map[string]string {
+	return map[string]string{
+		".V": "1", ".Secret": base64Hex(t, "QebQ7ZaIwaUIg16DWZy7R0dUysvTJ+tOWTRTpg/uP30="), ".Created": "1772355600", ".Used": "1772355660",
+		".Device": "Firefox on Linux", ".Addr": "192.0.2.1", ".Proof.Method": "1", ".Proof.At": "1772355600", ".Until": "1772960400",
 	}
 }
 
@@ -177,6 +193,8 @@ func TestGolden_Records(t *testing.T) {
 		{"pending", func() any { return new(mfa.PendingData) }, goldenPending},
 		{"history", func() any { return new(mfa.HistoryData) }, goldenHistory},
 		{"rules", func() any { return new(mfa.RulesData) }, goldenRules},
+		{"browser", func() any { return new(mfa.BrowserData) }, goldenBrowser},
+		{"remembered", func() any { return new(mfa.SessionData) }, goldenRemembered},
 	} {
 		t.Run(c.kind, func(t *testing.T) {
 			r, g := readGolden(t, c.kind)
@@ -193,7 +211,7 @@ func TestGolden_Records(t *testing.T) {
 			if len(got) != len(want) {
 				t.Errorf("%d fields are read, want %d: %v", len(got), len(want), got)
 			}
-			if secret := mfa.TokenSecret(k.Guard, c.kind, g.Token); g.Token != "" {
+			if secret := mfa.TokenSecret(k.Guard, g.Kind, g.Token); g.Token != "" {
 				if sum := fmt.Sprintf("%x", sha256.Sum256(secret)); sum != want[".Secret"] {
 					t.Errorf("the token proves %s", sum)
 				}
@@ -250,6 +268,30 @@ func TestGolden_Works(t *testing.T) {
 	}
 }
 
+// TestGolden_BrowserWorks checks that the golden browser spares its user the factor,
+// as the golden session says that it did.
+func TestGolden_BrowserWorks(t *testing.T) {
+	k := newKeyKit(t, goldenKey, postal)
+	k.Clock.Advance(time.Unix(1772355700, 0).Sub(k.Clock.Now()))
+	k.Enroll(t, "ann")
+	browser, token := readGolden(t, "browser")
+	session, spared := readGolden(t, "remembered")
+	overwrite(t, k.Config.Store, browser)
+	overwrite(t, k.Config.Store, session)
+	s, err := k.Guard.Session(t.Context(), spared.Token, mfatest.Laptop())
+	if want := (mfa.Proven{Method: mfa.TOTP, At: time.Unix(1772355000, 0).UTC()}); err != nil || s.Assurance().Remembered != want {
+		t.Errorf("the session: %+v, %v", s, err)
+	}
+	for i, want := range []bool{true, false} { // the last second, and one more
+		until := 1772960399 + int64(i)
+		k.Clock.Advance(time.Unix(until, 0).Sub(k.Clock.Now()))
+		out, err := k.Guard.SignIn(t.Context(), mfa.SignIn{User: "ann", First: mfa.PasswordFirst(), Browsers: []string{token.Token}})
+		if err != nil || (out.Session != nil) != want {
+			t.Errorf("at %d: session %t, %v, want %t", until, out.Session != nil, err, want)
+		}
+	}
+}
+
 // TestRecords_Size checks the bounds that records have to keep: a session is read
 // with every request, and an account with everything else.
 func TestRecords_Size(t *testing.T) {
@@ -277,6 +319,7 @@ func TestRecords_Size(t *testing.T) {
 	if err != nil || len(records[0].Data) > 400 {
 		t.Errorf("the session of a sign-in at a provider takes %d bytes, want at most 400: %s", len(records[0].Data), records[0].Data)
 	}
+	longestSessions(t)
 	k.Clock.Advance(time.Minute)
 	fillAccount(t, k, app, s)
 	r := recordOf(t, k.Config.Store, "ann", "account")
@@ -286,6 +329,34 @@ func TestRecords_Size(t *testing.T) {
 	t.Logf("a full account takes %d bytes", len(r.Data))
 	if err := k.Guard.Reseal(t.Context(), "ann"); err != nil {
 		t.Errorf("writing a full account: %v", err)
+	}
+}
+
+// longestSessions checks the sessions that take the most room: with the longest device,
+// address, connection and proofs, and one that was spared all of them.
+func longestSessions(t *testing.T) {
+	t.Helper()
+	long := mfa.SessionData{
+		V: 1, Secret: make([]byte, 32), Created: 1<<40 - 1, Seen: 1<<40 - 1, Device: strings.Repeat("x", 40),
+		Addr:  "2001:0db8:1234:5678:9abc:def0:1234:5678",
+		First: mfa.FirstData{At: 1<<40 - 1, Connection: "https://login.example.com", AMR: []string{"pwd", "mfa"}, ACR: "urn:example:loa2"},
+	}
+	spared := long
+	spared.Remembered = mfa.ProofData{Method: 4, At: 1<<40 - 1}
+	for m := mfa.TOTP; m <= mfa.TOTP+1; m++ {
+		long.Proofs = append(long.Proofs, mfa.ProofData{Method: int(m), At: 1<<40 - 1})
+	}
+	stepped := spared // and proved its factor later
+	stepped.Proofs = long.Proofs[:1]
+	for name, d := range map[string]mfa.SessionData{"proven": long, "spared": spared, "spared, then proven": stepped} {
+		data, err := json.Marshal(d)
+		if err != nil || len(data) > 400 {
+			t.Errorf("%s: %d bytes, want at most 400: %s", name, len(data), data)
+		}
+		t.Logf("%s: %d bytes", name, len(data))
+		if own, ok := mfa.ParseSession(string(data)); !ok || !reflect.DeepEqual(own, d) {
+			t.Errorf("%s: not read without encoding/json", name)
+		}
 	}
 }
 

@@ -15,6 +15,8 @@ func FuzzParseSession(f *testing.F) {
 		{V: 1, Secret: make([]byte, 32), Created: 1772355600, Seen: 1772355600, First: mfa.FirstData{At: 1772355600, Password: true},
 			Proofs: []mfa.ProofData{{Method: 1, At: 1772355600}, {Method: 2, At: 1772355700}}, Device: "Firefox on Linux", Addr: "2001:db8::1"},
 		{V: 1, Secret: make([]byte, 32), First: mfa.FirstData{Connection: "okta", AMR: []string{"mfa", "pwd"}, ACR: "urn:x"}},
+		{V: 1, Secret: make([]byte, 32), First: mfa.FirstData{Password: true}, Remembered: mfa.ProofData{Method: 1, At: 1772355600}},
+		{V: 1, Secret: make([]byte, 32), Proofs: []mfa.ProofData{{Method: 1}}, Device: "curl", Addr: "::1", Remembered: mfa.ProofData{Method: 4}},
 		{V: 2},
 	} {
 		data, err := json.Marshal(d)
@@ -31,6 +33,8 @@ func FuzzParseSession(f *testing.F) {
 		`{"v":1,"s":"AA","c":1,"l":0,"f":{"t":0}}`, `{"v":1,"s":"","c":9999999999999999999,"l":0,"f":{"t":0}}`,
 		`{"v":1,"s":"A\nA=","c":1,"l":0,"f":{"t":0}}`, `{"v":1,"s":"","c":1,"l":0,"f":{"t":0},"q":[]}`,
 		`{"v":1,"s":"","c":1,"l":0,"f":{"t":0},"d":"\u00e9"}`, `{"v":1,"s":"","c":1,"l":0,"f":{"t":0},"z":1}`,
+		`{"v":1,"s":"","c":1,"l":0,"f":{"t":0},"b":{"m":1,"t":1},"q":[]}`, `{"v":1,"s":"","c":1,"l":0,"f":{"t":0},"b":null}`,
+		`{"v":1,"s":"","c":1,"l":0,"f":{"t":0},"b":{"m":1,"t":1},"b":{"m":2}}`, `{"v":1,"s":"","c":1,"l":0,"f":{"t":0},"b":{"t":1,"m":1}}`,
 		`{"v":1,"s":"","c":1,"l":0,"f":{"t":0},"q":[{"m":1,"t":1},]}`, `{"v":1,"s":"","c":1,"l":0,"f":{"t":0}}x`,
 	} {
 		f.Add(s)
