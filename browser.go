@@ -10,8 +10,8 @@ import (
 	"github.com/seed-1320b244/mfa/internal/keyring"
 )
 
-// knownFor is how long a browser is known after a sign-in in it: what it is known
-// for is that its user was there before, which skips nothing.
+// knownFor is how long a browser is known from when its token was given: what it is
+// known for is that its user was there before, which skips nothing.
 const knownFor = 180 * 24 * time.Hour
 
 // browserData is a browser in which the user signed in, as stored. Several users

@@ -161,33 +161,10 @@ func TestR16_ForgottenMeanwhile(t *testing.T) {
 	b.skipping(t, true)
 }
 
-// TestStore_FullUser: a user with all that a user may have, 20 sessions, 16 flows, 10
+// TestLimits_FullUser: a user with all that a user may have, 20 sessions, 16 flows, 10
 // browsers, can be changed and ended in one commit, and what cannot be read besides
 // keeps nobody from ending everything.
-func TestStore_FullUser(t *testing.T) {
-	fill := func(t *testing.T, more int) *lab {
-		l := newLab(t, postal)
-		for range 10 {
-			l.surf().remember(t)
-		}
-		for range 10 {
-			l.surf().typed(t, l.right()) // ends the oldest ten, one each
-		}
-		for range 16 {
-			l.flow(t)
-		}
-		if s, p, b := l.kinds(t, mfa.SessionKind), l.kinds(t, mfa.PendingKind), l.kinds(t, mfa.BrowserKind); s != 20 || p != 16 || b != 10 {
-			t.Fatalf("%d sessions, %d flows, %d browsers", s, p, b)
-		}
-		stranger := newKeyKit(t, mfa.NewKey())
-		for n := range more {
-			r := mfa.Record{
-				Key: mfa.Key{Owner: "u/ann", Kind: mfa.BrowserKind, ID: mfaID(n)}, Data: []byte(`{"v":1}`), Expires: l.Clock.Now().Add(time.Hour),
-			}
-			overwrite(t, l.Config.Store, mfa.SignRecord(stranger.Guard, r))
-		}
-		return l
-	}
+func TestLimits_FullUser(t *testing.T) {
 	for name, do := range map[string]func(ctx context.Context, l *lab) error{
 		"reset":    func(ctx context.Context, l *lab) error { return l.Guard.Operator("desk", "").Reset(ctx, "ann") },
 		"password": func(ctx context.Context, l *lab) error { return l.Guard.CredentialsChanged(ctx, "ann") },
@@ -195,7 +172,7 @@ func TestStore_FullUser(t *testing.T) {
 		"forget":   func(ctx context.Context, l *lab) error { return l.Guard.Forget(ctx, "ann") },
 	} {
 		for _, more := range []int{0, 16, 17, 90} { // 48 records are hers, account and history included
-			l := fill(t, more)
+			l := fullLab(t, more)
 			l.tally.take()
 			if err := do(t.Context(), l); err != nil {
 				t.Errorf("%s with %d more: %v (%s)", name, more, err, mfa.ReasonOf(err))
@@ -208,7 +185,7 @@ func TestStore_FullUser(t *testing.T) {
 			}
 		}
 	}
-	l := fill(t, 0)
+	l := fullLab(t, 0)
 	s := l.surf().remember(t) // the eleventh browser and the 21st session
 	if err := s.SetAskAtSignIn(t.Context(), false); err != nil {
 		t.Error(err)
@@ -216,7 +193,7 @@ func TestStore_FullUser(t *testing.T) {
 	if err := l.Guard.Reseal(t.Context(), "ann"); err != nil {
 		t.Error(err)
 	}
-	l = fill(t, 90)
+	l = fullLab(t, 90)
 	s = l.surf().typed(t, l.right())
 	if err := s.SetAskAtSignIn(t.Context(), false); !errors.Is(err, mfa.ErrUnavailable) {
 		t.Errorf("%v: more cannot be ended in one commit, and leaving some is no change", err)
@@ -229,5 +206,32 @@ func TestStore_FullUser(t *testing.T) {
 	}
 }
 
-// mfaID returns the n-th of ids that no token has.
-func mfaID(n int) string { return "unreadable-" + string(rune('A'+n%26)) + string(rune('a'+n/26)) }
+// fullLab returns a lab in which ann has all that, and more records that cannot be read.
+func fullLab(t *testing.T, more int) *lab {
+	l := newLab(t, postal)
+	for range 10 {
+		l.surf().remember(t)
+	}
+	for range 10 {
+		l.surf().typed(t, l.right()) // ends the oldest ten, one each
+	}
+	for range 16 {
+		l.flow(t)
+	}
+	if s, p, b := l.kinds(t, mfa.SessionKind), l.kinds(t, mfa.PendingKind), l.kinds(t, mfa.BrowserKind); s != 20 || p != 16 || b != 10 {
+		t.Fatalf("%d sessions, %d flows, %d browsers", s, p, b)
+	}
+	stranger := newKeyKit(t, mfa.NewKey())
+	for n := range more {
+		r := mfa.Record{
+			Key: mfa.Key{Owner: "u/ann", Kind: mfa.BrowserKind, ID: unreadableID(n)}, Data: []byte(`{"v":1}`), Expires: l.Clock.Now().Add(time.Hour),
+		}
+		overwrite(t, l.Config.Store, mfa.SignRecord(stranger.Guard, r))
+	}
+	return l
+}
+
+// unreadableID returns the n-th of ids that no token has.
+func unreadableID(n int) string {
+	return "unreadable-" + string(rune('A'+n%26)) + string(rune('a'+n/26))
+}
