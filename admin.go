@@ -124,7 +124,7 @@ func (g *Guard) change(ctx context.Context, user string, as condition, do func(*
 		if err := s.list(ctx); err != nil {
 			return nil, struct{}{}, err
 		}
-		rest := len(s.sessions) + len(s.pendings) + len(s.browsers) + len(s.unreadable)
+		rest := len(s.sessions) + len(s.pendings) + len(s.browsers) + len(s.links) + len(s.unreadable)
 		if s.account.data.Forgotten && (as != erased || rest == 0) { // the tombstone keeps its end
 			return nil, struct{}{}, refuse(ErrNoUser, ReasonUserForgotten)
 		}
@@ -196,6 +196,7 @@ func (g *Guard) Forget(ctx context.Context, user string) error {
 	err := g.tell(ctx, user, erased, func(s *state) error {
 		s.account.data = account{Forgotten: true}
 		s.endAll()
+		s.endLinks(undoAddress)
 		if s.history.rec.Version != "" {
 			s.end(s.history.rec)
 		}
