@@ -30,7 +30,8 @@ type linkData struct {
 	Created int64    `json:"c"`
 	Does    linkDeed `json:"p"`
 	Method  int      `json:"m"`
-	To      []byte   `json:"d"` // sealed: where it was sent, and for undoAddress what is to be restored
+	To      []byte   `json:"d"`           // sealed: where it was sent, and for undoAddress what is to be restored
+	Order   int      `json:"o,omitempty"` // among the user's of this deed and method that were alive
 }
 
 func (d *linkData) version() int        { return d.V }
@@ -124,9 +125,15 @@ func (s *state) link(does linkDeed, m Method, to string, life time.Duration) (*M
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	order := 0
+	for _, l := range s.links {
+		if l.data.Does == does && Method(l.data.Method) == m {
+			order = max(order, l.data.Order+1)
+		}
+	}
 	sum := sha256.Sum256(t.Secret[:])
 	s.put(Record{Key: Key{Owner: s.owner, Kind: kindLink, ID: t.ID}}, seconds(s.now.Add(life)), linkData{
-		V: recordVersion, Secret: sum[:], Created: s.now.Unix(), Does: does, Method: int(m), To: s.sealAddress(m, to),
+		V: recordVersion, Secret: sum[:], Created: s.now.Unix(), Does: does, Method: int(m), To: s.sealAddress(m, to), Order: order,
 	})
 	s.touched = true
 	msg := s.message(MessageReset, Event{Method: Password})
@@ -144,13 +151,13 @@ func (s *state) followed(t token, does linkDeed) (stored[linkData], error) {
 	return s.links[i], nil
 }
 
-// endLinks stages the end of the links that do this.
-func (s *state) endLinks(does linkDeed) {
+// endLinks stages the end of the links that match.
+func (s *state) endLinks(match func(linkData) bool) {
 	s.links = slices.DeleteFunc(s.links, func(l stored[linkData]) bool {
-		if l.data.Does == does {
+		if match(l.data) {
 			s.end(l.rec)
 		}
-		return l.data.Does == does
+		return match(l.data)
 	})
 	s.touched = true
 }
@@ -198,8 +205,10 @@ func (g *Guard) UndoAddress(ctx context.Context, token string, c Client) error {
 		a.Sealed, a.New, a.Proven, a.Changed = s.sealAddress(m, to), nil, s.now.Unix(), false
 		s.setAddress(m, a)
 		s.account.data.Compromised = true
-		s.endLinks(resetPassword)
-		s.end(l.rec)
+		// Whoever moved the address twice has a link of his own, to the first of his.
+		s.endLinks(func(d linkData) bool {
+			return d.Does == undoAddress && d.Method == l.data.Method && d.Order >= l.data.Order
+		})
 		s.tell(Event{Name: EventAddressRestored, Method: m})
 		s.endAll()
 		return nil

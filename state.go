@@ -281,7 +281,7 @@ func (s *state) endAll() {
 	}
 	s.endPendings(func(pendingData) bool { return true })
 	s.endBrowsers(func(string) bool { return true })
-	s.endLinks(resetPassword)
+	s.endLinks(func(d linkData) bool { return d.Does == resetPassword })
 }
 
 // tell stages an event, and its entry in the history when it is one to keep.
