@@ -76,13 +76,15 @@ type passwordAttempt struct {
 	hash, fresh     *hasher
 	known           string // id of the browser, when it is one that the user is known in
 	locked          bool   // the login is
+	changes         int    // of the account, before the password was compared
 }
 
 func (a *passwordAttempt) signIn(ctx context.Context) (Outcome, error) {
-	s, err := a.load(ctx)
+	s, err := a.load(ctx, a.g.now())
 	if err != nil {
 		return Outcome{}, err
 	}
+	a.changes = s.account.data.Changes
 	if a.known = s.presented(a.in.Browsers); a.known == "" {
 		err := a.g.take(ctx, budgetOf(a.g.policy.Limits.PasswordsPerLogin, "password login", a.login), ReasonMethodLocked)
 		if a.locked = errors.Is(err, ErrThrottled); err != nil && !a.locked {
@@ -105,21 +107,27 @@ func (a *passwordAttempt) signIn(ctx context.Context) (Outcome, error) {
 		}
 	}
 	a.in.User = a.user.ID
-	return a.g.signIn(ctx, a.in, func(s *state) error { return a.accept(ctx, s) })
+	out, err := a.g.signIn(ctx, a.in, func(s *state) error { return a.accept(ctx, s) })
+	if errors.Is(err, ErrNoUser) { // gone since FindUser
+		err = refuse(ErrRefused, ReasonUserUnknown)
+	}
+	return out, err
 }
 
-// load reads the user, or as much of nobody.
-func (a *passwordAttempt) load(ctx context.Context) (*state, error) {
-	if a.user.ID != "" {
-		s, err := a.g.load(ctx, a.g.now(), a.in.Client, a.user.ID)
-		if errors.Is(err, ErrNoUser) { // gone since FindUser
-			a.user = User{}
-			return a.load(ctx)
-		}
-		return s, err
+// load reads what is stored about the user, or as much of nobody. The directory is
+// not asked again: where it is slow, another question would show that there is
+// somebody to ask about.
+func (a *passwordAttempt) load(ctx context.Context, now time.Time) (*state, error) {
+	if a.user.ID == "" {
+		s := &state{g: a.g, now: now, client: a.in.Client, owner: budgetOf(0, "nobody", a.login).owner}
+		return s, s.list(ctx)
 	}
-	s := &state{g: a.g, now: a.g.now(), client: a.in.Client, owner: budgetOf(0, "nobody", a.login).owner}
-	return s, s.list(ctx)
+	s := a.g.newState(now, a.in.Client, a.user.ID)
+	s.user, s.asked = a.user, true
+	if err := s.list(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.present(ctx)
 }
 
 // miss answers for nobody and for somebody whose password is locked. It writes as
@@ -142,7 +150,7 @@ func (a *passwordAttempt) miss(ctx context.Context, s *state) (Outcome, error) {
 // count commits one more wrong password.
 func (a *passwordAttempt) count(ctx context.Context) (Outcome, error) {
 	return run(ctx, a.g, bounded, func(now time.Time) (*state, Outcome, error) {
-		s, err := a.g.load(ctx, now, a.in.Client, a.user.ID)
+		s, err := a.load(ctx, now)
 		if err != nil {
 			return nil, Outcome{}, err
 		}
@@ -152,8 +160,11 @@ func (a *passwordAttempt) count(ctx context.Context) (Outcome, error) {
 }
 
 // accept runs in the attempt that signs in: the account may have changed since the
-// password was compared.
+// password was compared. What the host said then it is not asked again.
 func (a *passwordAttempt) accept(ctx context.Context, s *state) error {
+	if s.account.data.Changes != a.changes {
+		return refuse(ErrRefused, ReasonCredentialsChanged)
+	}
 	found, err := s.comparePassword(ctx, a.hash, a.password)
 	switch {
 	case err != nil:
@@ -198,7 +209,7 @@ func (s *state) wrongPassword(known string) {
 	a, limits := &s.account.data, s.g.policy.Limits
 	s.touched = true
 	if b := s.browser(known); b != nil {
-		if b.data.Wrong = b.data.Wrong.add(s.now); b.data.Wrong.Wrong < knownTries {
+		if b.data.Wrong = b.data.Wrong.add(s.now); b.data.Wrong.Wrong < min(knownTries, limits.TriesBeforeDisable) {
 			s.put(b.rec, b.rec.Expires, b.data)
 			return
 		}
