@@ -68,15 +68,38 @@ func (a *Admin) Reset(ctx context.Context, user string) error {
 func (a *Admin) Unlock(ctx context.Context, user string) error {
 	return a.a.change(ctx, user, asItIs, func(s *state) {
 		for _, m := range []Method{TOTP, BackupCode, SMSCode, EmailCode, Password} {
-			t := s.account.data.Tries[m.String()]
-			if t.left(s.g.policy.Limits, m, s.now) > 0 && !s.account.data.disabled(s.g.policy.Limits, m) {
-				t.Last = 0
-				s.account.data.setTries(m, t)
+			if s.unlock(m) {
 				s.touched = true
 				s.tell(Event{Name: EventMethodUnlocked, Method: m})
 			}
 		}
 	})
+}
+
+// unlock stages the end of the waits of m and reports whether there was one. A
+// password may wait for strangers, for its user when she is signed in, and in each
+// browser that she is known in.
+func (s *state) unlock(m Method) (waited bool) {
+	a, limits := &s.account.data, s.g.policy.Limits
+	if t := a.Tries[m.String()]; t.left(limits, m, s.now) > 0 && !a.disabled(limits, m) {
+		a.setTries(m, tries{Wrong: t.Wrong})
+		waited = true
+	}
+	if m != Password {
+		return waited
+	}
+	if t := a.Tries[triesAgain]; t.left(limits, m, s.now) > 0 {
+		a.Tries[triesAgain] = tries{Wrong: t.Wrong}
+		waited = true
+	}
+	for _, b := range s.browsers {
+		if b.data.Wrong.left(limits, m, s.now) > 0 {
+			b.data.Wrong.Last = 0
+			s.put(b.rec, b.rec.Expires, b.data)
+			waited = true
+		}
+	}
+	return waited
 }
 
 // EndSessions ends every session and flow of a user.
@@ -181,6 +204,7 @@ func (g *Guard) CredentialsChanged(ctx context.Context, user string) error {
 			_ = s.directory(ctx) // without it the pinned address is told
 		}
 		s.account.data.Failures, s.account.data.Compromised = nil, false
+		s.account.data.Tries = without(s.account.data.Tries, Password.String(), triesAgain)
 		s.account.data.Changes++
 		s.endAll()
 		s.tell(Event{Name: EventCredentialsChanged})

@@ -90,12 +90,17 @@ func (f *flow) enter() (token string, err error) {
 		f.put(known.rec, known.rec.Expires, d)
 		return "", nil
 	}
-	if known == nil && !first {
+	if known == nil && !f.familiar && !first {
 		f.tell(Event{Name: EventNewDevice, Reason: ReasonUnknownBrowser})
 	}
 	if known != nil {
 		f.endBrowsers(func(id string) bool { return id == f.data.Browser })
 	}
+	return f.know()
+}
+
+// know stages that the browser at work is known from now on, and returns its token.
+func (f *flow) know() (token string, err error) {
 	for len(f.browsers) >= f.g.policy.Limits.BrowsersPerUser {
 		oldest := f.browsers[0].rec.ID
 		f.endBrowsers(func(id string) bool { return id == oldest })

@@ -23,6 +23,7 @@ type flow struct {
 	session  *stored[sessionData] // nil at sign-in
 	managing Record               // the rules of the organization that manages the user, if they were read along
 	proven   Method               // what was proven in this operation, 0 for nothing
+	familiar bool                 // the browser was known until this operation ended everything
 }
 
 // situation collects what the decision looks at.

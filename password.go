@@ -352,8 +352,9 @@ func (g *Guard) SetPassword(ctx context.Context, user, password string) error {
 
 // ChangePassword replaces the user's password. It needs a fresh proof
 // (*StepUpError) and the current password (ErrRefused, *ThrottledError). Everything
-// else of the user ends: other sessions, flows, remembered browsers, links. The
-// Outcome is this session with a new token. It returns *WeakPasswordError,
+// else of the user ends: other sessions, flows, known browsers, links. The Outcome
+// is this session with a new token, and this browser is known (Outcome.Browser). It
+// returns *WeakPasswordError,
 // ErrForbidden when neither the library nor Config.Passwords has a password of hers,
 // ErrNoSession or ErrUnavailable, and tries until ctx ends.
 func (s *Session) ChangePassword(ctx context.Context, current, next string) (Outcome, error) {
@@ -374,7 +375,14 @@ func (s *Session) ChangePassword(ctx context.Context, current, next string) (Out
 		}
 		f.endOthers()
 		f.again()
-		return f.elevate()
+		// A stranger's guesses must not lock her out here because she changed it.
+		browser, err := f.know()
+		if err != nil {
+			return Outcome{}, err
+		}
+		out, err := f.elevate()
+		out.browser = &browser
+		return out, err
 	})
 }
 
@@ -414,6 +422,7 @@ func (p *Pending) SetPassword(ctx context.Context, password string) (Outcome, er
 		if err := f.newPassword(ctx, c, f.account.data.Password.Mailed); err != nil {
 			return Outcome{}, err
 		}
+		f.familiar = f.browser(f.data.Browser) != nil
 		f.endOthers()
 		return f.advance(ctx)
 	})

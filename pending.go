@@ -342,7 +342,8 @@ func (f *flow) checkable(ctx context.Context, v verdict, m Method) error {
 	if !slices.Contains(v.methods, m) || !m.second() && !(m == Password && f.checks()) {
 		return refuse(ErrRefused, ReasonMethodNotAsked)
 	}
-	if left := f.account.data.Tries[m.String()].left(f.g.policy.Limits, m, f.now); left > 0 {
+	// A password has a count of its own here: see passwordAgain.
+	if left := f.account.data.Tries[m.String()].left(f.g.policy.Limits, m, f.now); left > 0 && m != Password {
 		f.tell(Event{Name: EventProofRefused, Method: m, Reason: ReasonMethodLocked})
 		return &ThrottledError{RetryAfter: left, reason: ReasonMethodLocked}
 	}
