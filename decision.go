@@ -140,6 +140,10 @@ func (s situation) unmailed() situation {
 	if len(factors(noMail)) > 0 {
 		s.held = noMail
 	}
+	others := slices.DeleteFunc(slices.Clone(s.reachable), func(h holding) bool { return h.method == EmailCode })
+	if slices.ContainsFunc(others, func(h holding) bool { return h.state != unusable }) {
+		s.reachable = others
+	}
 	withoutMail := func(list []Method) []Method {
 		list = slices.DeleteFunc(slices.Clone(list), func(m Method) bool { return m == EmailCode })
 		if len(list) == 0 {

@@ -40,7 +40,7 @@ func (f *flow) situation() situation {
 		unsaved:     a.Unsaved,
 		compromised: a.Compromised,
 		byPassword:  f.data.First.Password,
-		mailed:      f.data.First.Mailed && a.Password.Mailed,
+		mailed:      f.data.First.mailed(f.data.Proofs),
 		modest:      f.data.purpose().modest(),
 		firstAt:     unix(f.data.First.At),
 		skipped:     f.data.Skipped,

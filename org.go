@@ -130,7 +130,7 @@ func (g *Guard) Enter(ctx context.Context, token, org string, c Client) (*Sessio
 // user holds is in another record. Whatever the session proved she held, and here
 // it is enough that somebody with an allowed factor would have to prove it.
 func (s *session) atDoor(to Purpose, of *ruling, now time.Time) situation {
-	at := situation{now: now, place: toEnter, firstAt: unix(s.data.First.At), mailed: s.data.First.Mailed, remembered: s.data.Remembered.proven(), entered: unix(s.data.Created)}
+	at := situation{now: now, place: toEnter, firstAt: unix(s.data.First.At), mailed: s.data.First.mailed(s.data.Proofs), remembered: s.data.Remembered.proven(), entered: unix(s.data.Created)}
 	at.rules, at.excused = s.g.rulesAt(to, who{userOf(s.rec.Owner), s.data.Org}, of, s.data.First)
 	at.lapsed = of.lapsed(&s.data, s.data.First.At, s.data.Proofs, now, now)
 	for _, r := range at.rules {

@@ -58,6 +58,12 @@ type firstData struct {
 	Mailed     bool     `json:"e,omitempty"` // the password was set through a mailed link
 }
 
+// mailed reports whether the first factor and the proofs after it come from nothing
+// but mail. What was passed elsewhere says nothing about who is here.
+func (d *firstData) mailed(proofs []proofData) bool {
+	return d.Mailed && !slices.ContainsFunc(proofs, func(p proofData) bool { return Method(p.Method) != EmailCode })
+}
+
 // PasswordFirst means that the host has just compared a password.
 func PasswordFirst() First { return First{firstData{Password: true}} }
 
