@@ -220,7 +220,7 @@ func (g *Guard) Forget(ctx context.Context, user string) error {
 	err := g.tell(ctx, user, erased, func(s *state) error {
 		s.account.data = account{Forgotten: true}
 		s.endAll()
-		s.endLinks(undoAddress)
+		s.endLinks(func(linkData) bool { return true })
 		if s.history.rec.Version != "" {
 			s.end(s.history.rec)
 		}

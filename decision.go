@@ -119,7 +119,7 @@ func decide(s situation) verdict {
 	}
 	// Codes are shown to nobody who has not just passed a second factor
 	// (SP 800-63B-4 section 3.1.2.1 asks AAL2).
-	if (s.staged || s.place == toSignIn && s.unsaved) && s.proven(s.held, time.Time{}) {
+	if (s.staged || s.place == toSignIn && s.unsaved) && s.proven(besidesMail(s.held), time.Time{}) {
 		return verdict{step: StepSaveCodes, why: ReasonCodesNotSaved}
 	}
 	if s.place == toSignIn && s.suspect() {
@@ -136,10 +136,7 @@ func (s situation) unmailed() situation {
 	if !s.mailed {
 		return s
 	}
-	noMail := slices.DeleteFunc(slices.Clone(s.held), func(h holding) bool { return h.method == EmailCode })
-	if len(factors(noMail)) > 0 {
-		s.held = noMail
-	}
+	s.held = besidesMail(s.held)
 	others := slices.DeleteFunc(slices.Clone(s.reachable), func(h holding) bool { return h.method == EmailCode })
 	if slices.ContainsFunc(others, func(h holding) bool { return h.state != unusable }) {
 		s.reachable = others
@@ -166,7 +163,7 @@ func (s situation) suspect() bool { return s.byPassword && s.compromised }
 // is enrolled, and all that binds now comes before what will.
 func (s situation) gate() verdict {
 	if !s.lapsed.IsZero() {
-		if v := s.freshly(s.lapsed); !v.allowed() {
+		if v := s.freshly(s.lapsed, s.strong); !v.allowed() {
 			return v
 		}
 	}
@@ -189,13 +186,15 @@ func (s situation) gate() verdict {
 	}
 	// A rule that is not due yet invites to enroll: but nobody who holds a factor
 	// without having proven it, because a password alone must not add another.
-	if len(factors(s.held)) == 0 || s.proven(s.held, time.Time{}) {
-		lacking := s.lacking(s.coming())
-		switch {
-		case len(lacking) > 0 && s.skipped:
-			return verdict{why: ReasonSkipped}
-		case len(lacking) > 0:
-			return s.bind(lacking[0], lacking[0].from)
+	if len(factors(s.held)) == 0 || s.proven(besidesMail(s.held), time.Time{}) {
+		if lacking := s.lacking(s.coming()); len(lacking) > 0 {
+			if s.skipped {
+				return verdict{why: ReasonSkipped}
+			}
+			// Before its date a rule keeps nobody out who cannot follow the invitation.
+			if v := s.bind(lacking[0], lacking[0].from); !v.until.IsZero() && !v.refused && !v.waits {
+				return v
+			}
 		}
 	}
 	return verdict{why: why}
@@ -253,7 +252,7 @@ func (s situation) wanting(rules []rule) []Method {
 // bind asks for a factor that satisfies r, by until if that is not zero. A session
 // may be hours old, and binding a factor is sensitive wherever it is done.
 func (s situation) bind(r rule, until time.Time) verdict {
-	if v := s.freshly(s.since); s.place != toSignIn && !v.allowed() {
+	if v := s.freshly(s.since, true); s.place != toSignIn && !v.allowed() {
 		return v
 	}
 	v := verdict{step: StepEnroll, methods: r.allowed, until: until, why: ReasonRule}
@@ -334,12 +333,12 @@ func (s situation) accepted(r rule) []holding {
 	if own := s.satisfying(r); len(factors(own)) > 0 {
 		return own
 	}
-	return s.held
+	return besidesMail(s.held)
 }
 
 // sensitive decides about actions that need a fresh proof.
 func (s situation) sensitive() verdict {
-	if v := s.freshly(s.since); !v.allowed() {
+	if v := s.freshly(s.since, s.strong); !v.allowed() {
 		return v
 	}
 	if held := factors(s.held); s.mailed && !s.modest && len(held) > 0 && !slices.ContainsFunc(held, func(h holding) bool { return h.method != EmailCode }) {
@@ -375,15 +374,16 @@ func (s situation) administer() verdict {
 			return s.bind(r, time.Time{})
 		}
 	}
-	return s.freshly(s.since)
+	return s.freshly(s.since, s.strong)
 }
 
 // freshly asks for a proof that is not from before since: of a second factor when
-// one is held (a password alone is not enough then), else of the first.
-func (s situation) freshly(since time.Time) verdict {
+// one is held (a password alone is not enough then), else of the first. Where strong
+// a mailed code is not enough, if anything else is held.
+func (s situation) freshly(since time.Time, strong bool) verdict {
 	by := s.held
-	if strong := slices.DeleteFunc(slices.Clone(by), func(h holding) bool { return h.method == EmailCode }); s.strong && len(factors(strong)) > 0 {
-		by = strong
+	if strong {
+		by = besidesMail(by)
 	}
 	switch held := len(factors(by)) > 0; {
 	case held && !s.proven(by, since):
@@ -447,6 +447,16 @@ func (s situation) recent(at, since time.Time) bool {
 // codes, which only stand in for one, and what is spare.
 func factors(held []holding) []holding {
 	return slices.DeleteFunc(slices.Clone(held), func(h holding) bool { return h.method == BackupCode || h.spare })
+}
+
+// besidesMail returns held without codes by mail, if a factor is left then: whoever
+// reads the user's mail must not get at what else she holds, nor add to it.
+func besidesMail(held []holding) []holding {
+	rest := slices.DeleteFunc(slices.Clone(held), func(h holding) bool { return h.method == EmailCode })
+	if len(factors(rest)) == 0 {
+		return held
+	}
+	return rest
 }
 
 // holds reports whether m is among held.

@@ -63,6 +63,22 @@ func (s scene) firstUnknown() scene { s.FirstAt = time.Time{}; return s }
 func (s scene) skipped() scene      { s.Skipped = true; return s }
 func (s scene) enrolled() scene     { s.Enrolled = true; return s }
 func (s scene) staged() scene       { s.Staged = true; return s }
+func (s scene) strong() scene       { s.Strong = true; return s }
+
+// spare is a method on by default; remembers is by what the browser is remembered.
+func (s scene) spare(m mfa.Method, state mfa.Usability) scene {
+	s = s.holds(m, state)
+	s.Held[len(s.Held)-1].Spare = true
+	return s
+}
+
+func (s scene) remembers(m mfa.Method) scene { s.Remembered.Method = m; return s }
+
+// confirms makes a first factor take a code to an address that can be reached so.
+func (s scene) confirms(done bool, reach ...mfa.Holding) scene {
+	s.Confirm, s.Confirmed, s.Reachable = true, done, reach
+	return s
+}
 
 // decision returns the verdict in words.
 func (s scene) decision() string {
@@ -144,7 +160,7 @@ func dueRows() []decisionRow {
 		{"rule, held is not allowed", atSignIn().due(totp).holds(sms, usable), "verify sms_code: required_by_rule"},
 		{"rule, held is not allowed and proven", atSignIn().due(totp).holds(sms, usable).proved(sms, now), "enroll totp: method_not_allowed"},
 		{"rule, held is not allowed nor usable", atSignIn().due(totp).holds(sms, unusable), "refused: no_usable_factor"},
-		{"rule, two channels held, neither allowed", atSignIn().due(totp).holds(email, waits).holds(sms, usable), "verify sms_code email_code: required_by_rule"},
+		{"rule, two channels held, neither allowed", atSignIn().due(totp).holds(email, waits).holds(sms, usable), "verify sms_code: required_by_rule"}, // mail must not lead to another factor
 		{"rule from this second on", atSignIn().due(totp).from(decidedAt()), "enroll totp: required_by_rule"},
 		{"rule from the next second on", atSignIn().due(totp).from(decidedAt().Add(second)), "enroll totp, may skip for 1s: required_by_rule"},
 		{"rule without a date", atSignIn().due(totp).from(time.Time{}), "enroll totp: required_by_rule"},
@@ -264,11 +280,58 @@ func enrollRows() []decisionRow {
 	}
 }
 
+// sentRows are about codes that are sent, and about what is proven with them.
+func sentRows() []decisionRow {
+	const (
+		totp, sms, mail, backup = mfa.TOTP, mfa.SMSCode, mfa.EmailCode, mfa.BackupCode
+		usable, waits, unusable = mfa.Usable, mfa.Waiting, mfa.Unusable
+		now                     = time.Duration(0)
+	)
+	return []decisionRow{
+		{"spare alone is no factor", atSignIn().spare(sms, usable).ask(), "allowed: not_required"},
+		{"spare alone under a rule", atSignIn().due(totp, sms).spare(sms, usable), "enroll totp sms_code: required_by_rule"},
+		{"spare beside an app", atSignIn().holds(totp, usable).spare(sms, usable).ask(), "verify totp sms_code: asked_by_user"},
+		{"spare beside an app that is disabled", atSignIn().holds(totp, unusable).spare(sms, usable).ask(), "verify sms_code: asked_by_user"},
+		{"spare unusable", atSignIn().holds(totp, unusable).spare(sms, unusable).ask(), "refused: no_usable_factor"},
+		{"mail alone, app required", atSignIn().due(totp).holds(mail, usable), "verify email_code: required_by_rule"},
+		{"mail alone, app required, proven", atSignIn().due(totp).holds(mail, usable).proved(mail, now), "enroll totp: method_not_allowed"},
+		{"mail beside text messages, app required, mail proven", atSignIn().due(totp).holds(mail, usable).holds(sms, usable).proved(mail, now), "verify sms_code: required_by_rule"},
+		{"mail usable beside text messages that are not, app required", atSignIn().due(totp).holds(mail, usable).holds(sms, unusable), "refused: no_usable_factor"},
+		{"soon, mail proven beside text messages: no invitation", atSignIn().soon(totp).holds(mail, usable).holds(sms, usable).proved(mail, now).ask(), "allowed: proven"},
+		{"unsaved, mail proven beside an app", atSignIn().holds(mail, usable).holds(totp, usable).proved(mail, now).ask().unsaved(), "allowed: proven"},
+		{"unsaved, mail alone", atSignIn().holds(mail, usable).proved(mail, now).ask().unsaved(), "save_codes: codes_not_saved"},
+		{"strong, mail proven beside an app", atConfirm().strong().holds(mail, usable).holds(totp, usable).proved(mail, now), "verify totp: proof_too_old"},
+		{"strong, mail alone", atConfirm().strong().holds(mail, usable).proved(mail, now), "allowed: proven"},
+		{"strong, by backup code", atConfirm().strong().holds(mail, usable).holds(totp, usable).proved(backup, now), "allowed: proven"},
+		{"strong, mail beside a spare", atConfirm().strong().holds(mail, usable).spare(sms, usable).proved(mail, now), "allowed: proven"},
+		{"remembered", atSignIn().holds(totp, usable).ask().remembers(totp), "allowed: remembered_browser"},
+		{"remembered by what is not held any more", atSignIn().holds(totp, usable).ask().remembers(mail), "verify totp: asked_by_user"},
+		{"remembered by what the rule does not allow", atSignIn().due(totp).holds(totp, usable).holds(mail, usable).remembers(mail), "verify totp: required_by_rule"},
+		{"remembered, and to enroll another", atSignIn().due(totp).holds(sms, usable).remembers(sms), "verify sms_code: required_by_rule"},
+		{"remembered, and compromised", atSignIn().holds(totp, usable).ask().compromised().remembers(totp), "verify totp: password_compromised"},
+		{"remembered, and compromised, under a rule", atSignIn().due(totp).holds(totp, usable).compromised().remembers(totp), "verify totp: required_by_rule"},
+		{"remembered, and a sensitive action", atConfirm().holds(totp, usable).remembers(totp), "verify totp: proof_too_old"},
+		{"confirm first", atSignIn().mustEnroll().confirms(false, mfa.Holding{Method: mail, State: usable}), "verify email_code: confirm_address"},
+		{"confirm first, waits", atSignIn().mustEnroll().confirms(false, mfa.Holding{Method: mail, State: waits}), "verify email_code, all wait: confirm_address"},
+		{"confirm first, disabled", atSignIn().mustEnroll().confirms(false, mfa.Holding{Method: mail, State: unusable}), "refused: no_usable_factor"},
+		{"confirm first, nowhere", atSignIn().mustEnroll().confirms(false), "enroll totp: reset"},
+		{"confirmed", atSignIn().mustEnroll().confirms(true, mfa.Holding{Method: mail, State: usable}), "enroll totp: reset"},
+		{"confirm first, before the date", atSignIn().soon(totp).confirms(false, mfa.Holding{Method: mail, State: usable}), "verify email_code, may skip for 24h0m0s: confirm_address"},
+		{"confirm at a door, after the password", atDoor().due(totp).firstAgo(time.Hour).confirms(false, mfa.Holding{Method: mail, State: usable}), "verify password: proof_too_old"},
+		{"confirm first, before the date, waits", atSignIn().soon(totp).confirms(false, mfa.Holding{Method: mail, State: waits}), "allowed: not_required"},
+		{"confirm first, before the date, disabled", atSignIn().soon(totp).confirms(false, mfa.Holding{Method: mail, State: unusable}), "allowed: not_required"},
+		{"at a door before the date, hours after the sign-in", atDoor().soon(totp).firstAgo(time.Hour), "allowed: not_required"},
+		{"at a door, to enroll, mail fresh and app not", atDoor().due(sms).holds(totp, usable).holds(mail, usable).proved(totp, time.Hour).proved(mail, now), "verify totp: proof_too_old"},
+		{"confirm in the settings", atEnroll().confirms(false, mfa.Holding{Method: mail, State: usable}), "verify email_code: confirm_address"},
+		{"no confirming beside a factor", atEnroll().holds(sms, usable).proved(sms, now).confirms(false, mfa.Holding{Method: mail, State: usable}), "enroll totp: requested"},
+	}
+}
+
 // TestDecisionRows is the policy in examples.
 func TestDecisionRows(t *testing.T) {
 	for _, r := range slices.Concat(
 		switchRows(), dueRows(), soonRows(), resetRows(), suspectRows(),
-		doorRows(), confirmRows(), enrollRows(),
+		doorRows(), confirmRows(), enrollRows(), sentRows(),
 	) {
 		t.Run(r.name, func(t *testing.T) {
 			if got := r.s.decision(); got != r.want {

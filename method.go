@@ -65,7 +65,7 @@ func (m Method) sent() bool { return m == EmailCode || m == SMSCode }
 type Need struct {
 	Step      Step
 	Methods   []Method  // best first
-	SkipUntil time.Time // StepEnroll may be skipped until then; zero: it may not
+	SkipUntil time.Time // Pending.Skip passes StepEnroll, and the code that comes before it, until then; zero: never
 	Why       Reason
 }
 
