@@ -337,7 +337,16 @@ func (j judgment) stuck() bool {
 	}
 	for _, r := range j.Rules() {
 		allowed := func(m mfa.Method) bool { return slices.Contains(r.Allowed, m) }
-		if slices.ContainsFunc(j.Held, func(h mfa.Holding) bool { return allowed(h.Method) }) && !usable(allowed) {
+		held := func(counts func(mfa.Method) bool) bool {
+			return slices.ContainsFunc(j.Held, func(h mfa.Holding) bool { return !h.Spare && counts(h.Method) })
+		}
+		if held(allowed) && !usable(allowed) {
+			return true
+		}
+		// What leads to another factor is proven by something else than a mailed code,
+		// if anything else is held.
+		other := func(m mfa.Method) bool { return m != mfa.EmailCode && m != mfa.BackupCode }
+		if !held(allowed) && held(other) && !usable(other) {
 			return true
 		}
 	}
