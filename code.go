@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seed-1320b244/mfa/internal/otpcode"
@@ -18,6 +19,7 @@ const (
 	sendEvery   = time.Minute      // between two codes of one method to one user
 	sendsAnHour = 5                // to one user by one method
 	provesAn    = 3                // codes an hour to an address that is not proven, whoever asks
+	provesBy    = 5                // codes an hour that one user has sent by one method to addresses that are not proven
 	sendWithin  = 5 * time.Second  // for the Notifier
 	prefixLen   = 1 + 7            // "+" and the digits that share a budget
 )
@@ -54,8 +56,8 @@ func (p *Pending) Send(ctx context.Context, m Method) (Sent, error) { return p.p
 // the user has just typed, at StepEnroll. Verify with that code makes it hers: the
 // host is asked to store it (Addresses), and m becomes a factor. Nobody but the
 // directory can say that it is not somebody else's, so an address gets at most 3 such
-// codes an hour, whoever asks. It returns ErrInvalid for a malformed address, and
-// what Send returns.
+// codes an hour, whoever asks, and one user has at most 5 sent by each method. It
+// returns ErrInvalid for a malformed address, and what Send returns.
 func (p *Pending) StartAddress(ctx context.Context, m Method, address string) (Sent, error) {
 	if !m.sent() || !m.validAddress(address) {
 		return Sent{}, invalid("not a mail address, or not a number in E.164 form")
@@ -76,6 +78,7 @@ func (h *pending) send(ctx context.Context, m Method, typed string) (Sent, error
 			return Sent{}, err
 		}
 	}
+	f.now = h.g.now()
 	to, proving, err := f.destination(m, typed)
 	if err != nil {
 		return Sent{}, err
@@ -90,11 +93,11 @@ func (h *pending) send(ctx context.Context, m Method, typed string) (Sent, error
 	}
 	code := newCode()
 	if _, err := h.run(ctx, func(f *flow) (Outcome, error) {
-		again, _, err := f.destination(m, typed)
+		again, now, err := f.destination(m, typed)
 		if err != nil {
 			return Outcome{}, err
 		}
-		if again != to {
+		if again != to || now != proving {
 			return Outcome{}, refuse(ErrRefused, ReasonAddressChanged)
 		}
 		f.stageCode(m, to, code, proving)
@@ -155,7 +158,7 @@ func (f *flow) tooSoon(m Method, proving bool) time.Duration {
 	}
 	var wait time.Duration
 	if n := len(sent); n > 0 {
-		wait = sendEvery - f.now.Sub(unix(sent[n-1]))
+		wait = min(sendEvery-f.now.Sub(unix(sent[n-1])), sendEvery) // the clock may be set back
 	}
 	if n := len(sent) - sendsAnHour; n >= 0 {
 		wait = max(wait, time.Hour-f.now.Sub(unix(sent[n])))
@@ -231,26 +234,29 @@ func (f *flow) sent() Sent {
 	m, at := Method(c.Method), unix(c.At)
 	to := f.openAddress(m, c.To)
 	reached, _ := f.reach(m)
-	again := at.Add(sendEvery)
+	again, over := at.Add(sendEvery), at.Add(sentFor)
 	if wait := f.tooSoon(m, to != reached); wait > 0 { // longer after the fifth of an hour
 		again = f.now.Add(wait).UTC()
 	}
-	return Sent{Method: m, To: m.masked(to), Again: again, Expires: at.Add(sentFor)}
+	if f.rec.Expires.Before(over) {
+		over = f.rec.Expires // with its flow
+	}
+	return Sent{Method: m, To: m.masked(to), Again: again, Expires: over}
 }
 
-// afford asks the host and takes from the budgets that users share, before
-// anything is sent: each in its own commit, and none is given back.
+// afford takes from the budgets that users share and then asks the host, whose
+// assessment may cost money too, before anything is sent. Each budget is taken in
+// its own commit, and none is given back.
 func (g *Guard) afford(ctx context.Context, m Message, proving bool) error {
 	var from []budget
 	if proving {
-		from = append(from, budgetOf(provesAn, "prove "+m.Channel.String(), m.To))
+		// Without the first, one account is enough to write to any number of strangers.
+		// The second reads "Ann@" and "ann@" alike, as most mail systems do.
+		from = append(from,
+			budgetOf(provesBy, "proves "+m.Channel.String(), m.User.ID),
+			budgetOf(provesAn, "prove "+m.Channel.String(), strings.ToLower(m.To)))
 	}
 	if m.Channel == SMSCode {
-		if g.beforeSMS != nil {
-			if err := g.beforeSMS(ctx, m); err != nil {
-				return &refusal{ErrForbidden, ReasonSMSRefused, err}
-			}
-		}
 		l := g.policy.Limits
 		if m.Addr.IsValid() {
 			from = append(from, budgetOf(l.SMSPerNetwork, "sms network", network(m.Addr)))
@@ -262,6 +268,11 @@ func (g *Guard) afford(ctx context.Context, m Message, proving bool) error {
 	for _, b := range from {
 		if err := g.take(ctx, b, ReasonSentTooOften); err != nil {
 			return err
+		}
+	}
+	if m.Channel == SMSCode && g.beforeSMS != nil {
+		if err := g.beforeSMS(ctx, m); err != nil {
+			return &refusal{ErrForbidden, ReasonSMSRefused, err}
 		}
 	}
 	return nil

@@ -45,7 +45,8 @@ var (
 
 // A ThrottledError says when to try again. It wraps ErrThrottled.
 type ThrottledError struct {
-	// RetryAfter is the wait that is left, never more than Limits.WaitMax.
+	// RetryAfter is the wait that is left, never more than Limits.WaitMax, or an hour
+	// and a minute when too many codes were sent.
 	RetryAfter time.Duration
 
 	reason Reason

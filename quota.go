@@ -58,7 +58,7 @@ func (g *Guard) take(ctx context.Context, b budget, why Reason) error {
 			return nil, struct{}{}, err
 		}
 		var q quota
-		if records[0].Version != "" {
+		if records[0].Version != "" && now.Before(records[0].Expires) {
 			if err := g.open(records[0], &q); err != nil {
 				return nil, struct{}{}, err
 			}
