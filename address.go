@@ -90,16 +90,21 @@ func (s *state) reseal(m Method, sealed []byte) []byte {
 }
 
 // keptAddresses returns what a reset leaves: addresses that the directory still
-// names. They are no factor any more, and serve to recognize the user.
+// names, and that the user does not want text messages. They are no factor any
+// more, and serve to recognize the user.
 func (s *state) keptAddresses() map[string]address {
 	var kept map[string]address
 	for _, m := range []Method{EmailCode, SMSCode} {
-		if to, why := s.reach(m); why == "" && s.openAddress(m, s.address(m).Sealed) == to {
+		a := s.address(m)
+		keep := address{Off: a.Off && !a.Held}
+		if to, why := s.reach(m); why == "" && s.openAddress(m, a.Sealed) == to {
+			keep.Sealed, keep.Proven, keep.Sent = a.Sealed, a.Proven, a.Sent
+		}
+		if keep.Sealed != nil || keep.Off {
 			if kept == nil {
 				kept = make(map[string]address)
 			}
-			a := s.address(m)
-			kept[m.String()] = address{Sealed: a.Sealed, Proven: a.Proven, Sent: a.Sent}
+			kept[m.String()] = keep
 		}
 	}
 	return kept
@@ -114,8 +119,11 @@ func (s *state) reach(m Method) (to string, why Reason) {
 	}
 	a := s.address(m)
 	listed, verified := s.user.listed(m)
-	if a.Sealed == nil && a.New == nil {
+	pinned, proven := s.openAddress(m, a.Sealed), s.openAddress(m, a.New)
+	if a.Sealed == nil {
 		switch {
+		case proven != "" && listed == proven:
+			return proven, "" // see below
 		case listed == "":
 			return "", ReasonNoAddress
 		case !verified || !m.validAddress(listed):
@@ -126,7 +134,6 @@ func (s *state) reach(m Method) (to string, why Reason) {
 	if a.Sealed != nil && !s.g.ring.Knows(a.Sealed) {
 		return "", ReasonUnknownKey
 	}
-	pinned, proven := s.openAddress(m, a.Sealed), s.openAddress(m, a.New)
 	switch {
 	case pinned != "" && (listed == pinned || !s.asked):
 		return pinned, ""
@@ -194,8 +201,12 @@ func (s *state) mark(ctx context.Context) error {
 // the first time.
 func (s *state) notePinned(m Method, to string) {
 	a := s.address(m)
-	if s.openAddress(m, a.Sealed) == to {
+	pinned := s.openAddress(m, a.Sealed)
+	if pinned == to {
 		return
+	}
+	if pinned != "" {
+		s.tell(Event{Name: EventAddressChanged, Method: m}) // the old one too, before it is gone
 	}
 	a.Sealed, a.New, a.Proven, a.Changed = s.sealAddress(m, to), nil, s.now.Unix(), false
 	s.setAddress(m, a)

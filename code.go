@@ -56,8 +56,9 @@ func (p *Pending) Send(ctx context.Context, m Method) (Sent, error) { return p.p
 // the user has just typed, at StepEnroll. Verify with that code makes it hers: the
 // host is asked to store it (Addresses), and m becomes a factor. Nobody but the
 // directory can say that it is not somebody else's, so an address gets at most 3 such
-// codes an hour, whoever asks, and one user has at most 5 sent by each method. It
-// returns ErrInvalid for a malformed address, and what Send returns.
+// codes an hour, whoever asks, and one user has at most 5 sent by each method. A
+// host that stores no addresses can be given one only where the directory names
+// none. It returns ErrInvalid for a malformed address, and what Send returns.
 func (p *Pending) StartAddress(ctx context.Context, m Method, address string) (Sent, error) {
 	if !m.sent() || !m.validAddress(address) {
 		return Sent{}, invalid("not a mail address, or not a number in E.164 form")
@@ -135,6 +136,10 @@ func (f *flow) destination(m Method, typed string) (to string, proving bool, err
 	}
 	if !m.validAddress(to) {
 		return "", false, refuse(ErrForbidden, ReasonNoAddress)
+	}
+	if listed, _ := f.user.listed(m); proving && f.g.addresses == nil && listed != "" && listed != to {
+		// The directory would go on naming the other one: a factor out of use at once.
+		return "", false, refuse(ErrForbidden, ReasonAddressChanged)
 	}
 	if left := f.account.data.Tries[m.String()].left(f.g.policy.Limits, m, f.now); left > 0 && v.step == StepVerify {
 		return "", false, &ThrottledError{RetryAfter: left, reason: ReasonMethodLocked}
