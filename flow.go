@@ -54,8 +54,7 @@ func (f *flow) situation() situation {
 	case AddressAfterReset:
 		s.confirm = a.MustEnroll
 	case AddressAlways:
-		// Proving an address by a code to an address would ask for the same twice.
-		s.confirm = a.MustEnroll || !(f.data.To == toEnroll && methodOf(f.data.Arg).sent())
+		s.confirm = true
 	}
 	if f.data.To == toSignIn {
 		if b := f.browser(f.data.Browser); b != nil {

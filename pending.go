@@ -287,7 +287,6 @@ func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 	hashes, passwords := &hasher{g: h.g}, &hasher{g: h.g}
 	owed := ""
 	out, err := h.run(ctx, func(f *flow) (Outcome, error) {
-		owed = ""
 		v := decide(f.situation())
 		if err := f.checkable(ctx, v, pr.Method); err != nil {
 			return Outcome{}, err
@@ -308,7 +307,8 @@ func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 		case why != "":
 			return Outcome{}, f.reject(pr.Method, why)
 		case v.step == StepEnroll:
-			if owed = f.owes(pr.Method, to); owed != "" {
+			if owes := f.owes(pr.Method, to); owes != "" {
+				owed = owes
 				return Outcome{}, nil
 			}
 			return f.bindAddress(ctx, pr.Method, to)
@@ -327,7 +327,7 @@ func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 		}
 		return f.advance(ctx)
 	})
-	if err != nil || owed == "" {
+	if err != nil || out.Session != nil || out.Pending != nil {
 		return out, err
 	}
 	return h.storeAddress(ctx, pr.Method, owed)
@@ -347,7 +347,7 @@ func (f *flow) checkable(ctx context.Context, v verdict, m Method) error {
 		f.tell(Event{Name: EventProofRefused, Method: m, Reason: ReasonMethodLocked})
 		return &ThrottledError{RetryAfter: left, reason: ReasonMethodLocked}
 	}
-	if f.session == nil || v.step == StepEnroll {
+	if f.session == nil || v.step == StepEnroll || m.sent() && !f.address(m).Held {
 		// A right code leads to a session, or to a factor, which takes a List. It is read
 		// for wrong ones too: a store that fails must not tell which it was.
 		return f.needList(ctx)
@@ -413,7 +413,7 @@ func (p *Pending) SaveCodes(ctx context.Context) (Outcome, error) {
 func (p *Pending) Skip(ctx context.Context) (Outcome, error) {
 	return p.p().run(ctx, func(f *flow) (Outcome, error) {
 		v := decide(f.situation())
-		if v.step != StepEnroll && !v.allowed() {
+		if v.step != StepEnroll && v.until.IsZero() && !v.allowed() {
 			return Outcome{}, refuse(ErrRefused, ReasonStepNotAsked)
 		}
 		if v.step == StepEnroll && v.until.IsZero() {
