@@ -13,11 +13,7 @@ import (
 	"github.com/seed-1320b244/mfa/mfatest"
 )
 
-const (
-	annMail  = "ann@example.org"
-	annPhone = "+351912345678"
-	bobPhone = "+447700900123"
-)
+const bobPhone = "+447700900123"
 
 // mailed returns a lab in which ann's mail address and number are verified, and
 // codes by mail are her only factor. Text messages are on, as they are by default.

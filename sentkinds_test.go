@@ -42,7 +42,7 @@ func TestR11_MailFreesNothing(t *testing.T) {
 	id := l.account(t, "ann").TOTP[0].ID
 	for name, do := range map[string]func(*mfa.Session) error{
 		"RemoveTOTP":     func(s *mfa.Session) error { return s.RemoveTOTP(t.Context(), id) },
-		"NewBackupCodes": func(s *mfa.Session) error { _, err := s.NewBackupCodes(t.Context()); return err },
+		"NewBackupCodes": func(s *mfa.Session) error { _, err := s.NewBackupCodes(t.Context(), ""); return err },
 	} {
 		e, ok := errors.AsType[*mfa.StepUpError](do(s))
 		if !ok {
@@ -96,7 +96,7 @@ func TestR11_SMSOffByMail(t *testing.T) {
 // with one of them he would take the app away.
 func TestR11_MailShowsNoCodes(t *testing.T) {
 	l := both(t)
-	if _, err := l.session.NewBackupCodes(t.Context()); err != nil {
+	if _, err := l.session.NewBackupCodes(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
 	set := l.account(t, "ann").CodeSet
@@ -216,7 +216,7 @@ func TestR9_DefaultSMSIsNoFactor(t *testing.T) {
 	if err := s.SetAskAtSignIn(t.Context(), true); !errors.Is(err, mfa.ErrForbidden) {
 		t.Errorf("ask for a factor that is none: %v", err)
 	}
-	if _, err := s.NewBackupCodes(t.Context()); !errors.Is(err, mfa.ErrForbidden) {
+	if _, err := s.NewBackupCodes(t.Context(), ""); !errors.Is(err, mfa.ErrForbidden) {
 		t.Errorf("backup codes for none: %v", err)
 	}
 	l.Clock.Advance(6 * time.Minute)
