@@ -39,10 +39,11 @@ func onDatabases(b *testing.B, bench func(b *testing.B, db database)) {
 		{"sqlite", "sqlite", "", sqlstore.SQLite},
 	} {
 		b.Run("db="+d.name, func(b *testing.B) {
-			if d.dsn == "" {
-				d.dsn = "file:" + filepath.Join(b.TempDir(), "bench.db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"
+			dsn := d.dsn
+			if dsn == "" {
+				dsn = "file:" + filepath.Join(b.TempDir(), "bench.db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"
 			}
-			db, err := sql.Open(d.driver, d.dsn)
+			db, err := sql.Open(d.driver, dsn)
 			if err != nil {
 				b.Fatal(err)
 			}
