@@ -47,7 +47,7 @@ func openStorage(ctx context.Context, location string) (*storage, error) {
 		return &storage{new(mfa.MemoryStore), keys, true, func() error { return nil }}, err
 	case "sqlite":
 		if rest == "" {
-			return nil, errors.New("sqlite: which file?")
+			return nil, errors.New("sqlite: names no file")
 		}
 		return openSQLite(ctx, rest)
 	case "postgres", "postgresql":
@@ -61,7 +61,7 @@ func openStorage(ctx context.Context, location string) (*storage, error) {
 	case "redis", "rediss":
 		return openRedis(ctx, location)
 	}
-	return nil, errors.New("-store is none of memory, sqlite:, postgres:, mysql: and redis:")
+	return nil, errors.New("-store is neither memory nor begins with sqlite, postgres, mysql or redis and a colon")
 }
 
 // openSQLite makes the file before SQLite does, for its owner's eyes only.
