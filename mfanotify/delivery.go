@@ -31,17 +31,17 @@ func (b ByChannel) Notify(ctx context.Context, m mfa.Message) error {
 	return to.Notify(ctx, m)
 }
 
-// InsecureLog returns a Notifier that writes every message to log, codes included,
-// and sends nothing: for development on one's own machine. Whoever reads the log,
-// or any place it is copied to, passes the second factor of every user within the
-// ten minutes that a code lives.
+// InsecureLog returns a Notifier that writes every message to log, codes and
+// tokens included, and sends nothing: for development on one's own machine. Whoever
+// reads the log, or any place it is copied to, passes the second factor of every
+// user while a code lives, and sets new passwords.
 func InsecureLog(log *slog.Logger) mfa.Notifier { return insecureLog{log} }
 
 type insecureLog struct{ log *slog.Logger }
 
 func (l insecureLog) Notify(ctx context.Context, m mfa.Message) error {
 	l.log.WarnContext(ctx, "mfanotify: not sent, because InsecureLog is for development",
-		"kind", string(m.Kind), "channel", m.Channel.String(), "to", m.To, "code", m.Code())
+		"kind", string(m.Kind), "channel", m.Channel.String(), "to", m.To, "code", m.Code(), "token", m.Token())
 	return nil
 }
 

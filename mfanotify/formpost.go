@@ -140,7 +140,7 @@ func (p *FormPost) Notify(ctx context.Context, m mfa.Message) error {
 	form.Set(p.c.BodyField, body)
 	id := Delivery(ctx)
 	for try := 1; ; try++ {
-		wait, err := p.post(ctx, form, id, m.Code())
+		wait, err := p.post(ctx, form, id, m)
 		switch {
 		case err == nil:
 			return nil
@@ -189,7 +189,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // post makes one request. Its first result is how long the gateway wants to be
 // left alone.
-func (p *FormPost) post(ctx context.Context, form url.Values, id, code string) (time.Duration, *DeliveryError) {
+func (p *FormPost) post(ctx context.Context, form url.Values, id string, m mfa.Message) (time.Duration, *DeliveryError) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url.String(), strings.NewReader(form.Encode()))
 	if err != nil {
 		return 0, &DeliveryError{Step: "POST", Permanent: true, Err: errors.New("no request can be made")}
@@ -211,7 +211,7 @@ func (p *FormPost) post(ctx context.Context, form url.Values, id, code string) (
 		answer = nil
 	}
 	refused := &DeliveryError{Step: "POST", Status: res.StatusCode, Permanent: final(res.StatusCode)}
-	hide := append(secrets(r), code, form.Get(p.c.ToField), form.Get(p.c.BodyField))
+	hide := append(secrets(r), m.Code(), m.Token(), form.Get(p.c.ToField), form.Get(p.c.BodyField))
 	refused.Code, refused.Detail = detail(answer, append(hide, strings.Split(form.Get(p.c.BodyField), "\n")...))
 	after, _ := strconv.Atoi(res.Header.Get("Retry-After"))
 	return time.Duration(min(max(after, 0), 3600)) * time.Second, refused

@@ -53,11 +53,11 @@ func (g *gateway) seen() []post {
 	return g.posts
 }
 
-const account, token = "AC0123456789", "s3cret-t0ken"
+const account, pass = "AC0123456789", "s3cret-p4ss"
 
 func newFormPost(t testing.TB, address string, options ...func(*mfanotify.FormPostConfig)) *mfanotify.FormPost {
 	t.Helper()
-	c := mfanotify.FormPostConfig{URL: address, Words: newWords(t), Authorize: mfanotify.BasicAuth(account, token), From: "+15005550006"}
+	c := mfanotify.FormPostConfig{URL: address, Words: newWords(t), Authorize: mfanotify.BasicAuth(account, pass), From: "+15005550006"}
 	for _, o := range options {
 		o(&c)
 	}
@@ -88,7 +88,7 @@ func TestRow_B5_FormPost(t *testing.T) {
 		!strings.HasSuffix(got.form.Get("Body"), "\n\n@example.com #"+code) {
 		t.Errorf("form %v", got.form)
 	}
-	if got.auth != "Basic "+base64.StdEncoding.EncodeToString([]byte(account+":"+token)) || got.content != "application/x-www-form-urlencoded" || len(got.key) != 26 {
+	if got.auth != "Basic "+base64.StdEncoding.EncodeToString([]byte(account+":"+pass)) || got.content != "application/x-www-form-urlencoded" || len(got.key) != 26 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -98,14 +98,14 @@ func TestFormPostFields(t *testing.T) {
 	g := newGateway(t, accept)
 	p := newFormPost(t, g.URL, func(c *mfanotify.FormPostConfig) {
 		c.ToField, c.FromField, c.BodyField, c.KeyHeader = "msisdn", "sender", "text", "X-Request-Id"
-		c.Fields, c.Authorize = url.Values{"class": {"otp"}}, mfanotify.BearerToken(token)
+		c.Fields, c.Authorize = url.Values{"class": {"otp"}}, mfanotify.BearerToken(pass)
 	})
 	if err := p.Notify(t.Context(), message("new_device", mfa.SMSCode, "de")); err != nil {
 		t.Fatal(err)
 	}
 	got := g.seen()[0]
 	if got.form.Get("msisdn") != "+351912345678" || got.form.Get("sender") != "+15005550006" || got.form.Get("class") != "otp" ||
-		!strings.HasPrefix(got.form.Get("text"), "Example: Anmeldung") || got.auth != "Bearer "+token || got.key != "" {
+		!strings.HasPrefix(got.form.Get("text"), "Example: Anmeldung") || got.auth != "Bearer "+pass || got.key != "" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -299,7 +299,7 @@ func checkSilent(t *testing.T, err error) {
 		t.Fatalf("no DeliveryError: %v", err)
 	}
 	for _, s := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err)} {
-		for _, secret := range []string{code, "24680", "0-2-4", "351", "912", account, token, base64.StdEncoding.EncodeToString([]byte(token)), base64.StdEncoding.EncodeToString([]byte(account + ":" + token)), "que-ry", "sign-in code", "\n", "\r", "\x1b", "\u202e"} {
+		for _, secret := range []string{code, "24680", "0-2-4", "351", "912", account, pass, token, base64.StdEncoding.EncodeToString([]byte(pass)), base64.StdEncoding.EncodeToString([]byte(account + ":" + pass)), "que-ry", "sign-in code", "\n", "\r", "\x1b", "\u202e"} {
 			if strings.Contains(s, secret) {
 				t.Errorf("the error shows %q: %s", secret, s)
 			}

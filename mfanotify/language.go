@@ -3,6 +3,7 @@ package mfanotify
 import (
 	"errors"
 	"fmt"
+	"html"
 	htmltemplate "html/template"
 	"io"
 	"io/fs"
@@ -31,9 +32,9 @@ type layout struct {
 const other = "other"
 
 // required are the definitions without which a language is none. The kinds with a
-// code are among them: a code must not be announced in the words of another kind.
+// code or link are among them: it must not come in the words of another kind.
 var required = [...]string{
-	other, string(mfa.MessageCode), string(mfa.MessageProof),
+	other, string(mfa.MessageCode), string(mfa.MessageProof), string(mfa.MessageReset),
 	"months", "date", "footer", "fact.when", "fact.device", "fact.place", "fact.addr", "fact.org", "fact.method",
 }
 
@@ -141,13 +142,17 @@ func (w *Words) check(l *language) error {
 // try makes one message in every format.
 func (w *Words) try(l *language, kind mfa.MessageKind, left int) error {
 	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
-	m := mfa.Message{Kind: kind, Method: mfa.TOTP, At: at, Left: left}
-	if hasCode(m) {
-		m.Expires = at.Add(10 * time.Minute)
-	}
-	f, err := w.facts(l, m, "000000")
+	m := mfa.Message{Kind: kind, Method: mfa.TOTP, At: at, Expires: at.Add(10 * time.Minute), Left: left}
+	f, err := l.facts(m)
 	if err != nil {
 		return err
+	}
+	f.Product, f.Support = w.product, w.support
+	switch kind {
+	case mfa.MessageCode, mfa.MessageProof:
+		f.Code = "000000"
+	case mfa.MessageReset, mfa.MessageKind(mfa.EventAddressChanged):
+		f.Link = "https://example.com/?a=b&token=t0ken"
 	}
 	mail, err := w.mail(l, f)
 	if err != nil {
@@ -157,9 +162,12 @@ func (w *Words) try(l *language, kind mfa.MessageKind, left int) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range []string{mail.Text(), mail.HTML(), sms} {
-		if !strings.Contains(s, f.Code) {
-			return errors.New("a format does not show the code")
+	if kind == mfa.MessageKind(mfa.EventAddressChanged) {
+		sms += f.Link // which is long, and a host may leave out
+	}
+	for _, s := range []string{mail.Text(), html.UnescapeString(mail.HTML()), sms} {
+		if !strings.Contains(s, f.Code) || !strings.Contains(s, f.Link) {
+			return errors.New("a format does not show the code or the link")
 		}
 	}
 	return nil

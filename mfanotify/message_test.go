@@ -13,17 +13,22 @@ import (
 
 // kinds are the kinds of message that have words of their own.
 var kinds = []mfa.MessageKind{
-	mfa.MessageCode, mfa.MessageProof, "new_device", "second_factor_failed", "factor_added", "factor_removed", "codes_issued",
+	mfa.MessageCode, mfa.MessageProof, mfa.MessageReset, "new_device", "second_factor_failed", "factor_added", "factor_removed", "codes_issued",
 	"code_used", "method_locked", "method_disabled", "password_compromised", "credentials_changed", "factors_reset",
 	"address_proven", "address_changed", "ask_changed", "rules_weakened", "browser_remembered",
+	"address_restored", "password_forced", "sessions_ended", "method_unlocked",
 }
 
-const code = "024680"
+const code, token = "024680", "v1_t0ken-of-a-link"
 
 // withCode puts a code where the library keeps it, out of reach of a host.
-func withCode(m mfa.Message, code string) mfa.Message {
-	f := reflect.ValueOf(&m).Elem().FieldByName("code")
-	reflect.NewAt(f.Type(), f.Addr().UnsafePointer()).Elem().Set(reflect.ValueOf(func() string { return code }))
+func withCode(m mfa.Message, code string) mfa.Message { return with(m, "code", code) }
+
+func withToken(m mfa.Message, token string) mfa.Message { return with(m, "token", token) }
+
+func with(m mfa.Message, field, value string) mfa.Message {
+	f := reflect.ValueOf(&m).Elem().FieldByName(field)
+	reflect.NewAt(f.Type(), f.Addr().UnsafePointer()).Elem().Set(reflect.ValueOf(func() string { return value }))
 	return m
 }
 
@@ -43,10 +48,16 @@ func message(kind mfa.MessageKind, channel mfa.Method, locale string) mfa.Messag
 		m.Expires = m.At.Add(10 * time.Minute)
 		m.Method = channel
 		m = withCode(m, code)
-	case "factor_added", "factor_removed", "method_locked", "method_disabled":
+	case mfa.MessageReset:
+		m.Method, m.Expires = mfa.Password, m.At.Add(time.Hour)
+		m = withToken(m, token)
+	case "factor_added", "factor_removed", "method_locked", "method_disabled", "method_unlocked":
 		m.Method = mfa.TOTP
-	case "address_proven", "address_changed":
+	case "address_proven":
 		m.Method = mfa.EmailCode
+	case "address_changed":
+		m.Method, m.Expires = mfa.EmailCode, m.At.Add(72*time.Hour)
+		m = withToken(m, token)
 	case "code_used":
 		m.Method, m.Left = mfa.BackupCode, 3
 	case "rules_weakened":
@@ -66,5 +77,7 @@ func newWords(t testing.TB) *mfanotify.Words {
 
 // examples is made once: a fuzz target asks for it a thousand times a second.
 var examples = sync.OnceValues(func() (*mfanotify.Words, error) {
-	return mfanotify.New(mfanotify.Config{Product: "Example", Support: "security@example.com", Host: "example.com"})
+	return mfanotify.New(mfanotify.Config{Product: "Example", Support: "security@example.com", Host: "example.com", ResetURL: resetURL, UndoURL: undoURL})
 })
+
+const resetURL, undoURL = "https://example.com/new-password?step=2&token=", "https://example.com/undo#"

@@ -23,7 +23,8 @@
 //
 //	.Product .Support       what Config says
 //	.Kind                   such as "new_device"
-//	.Code .Minutes          a code and how long it lives; 0 minutes: unknown
+//	.Code .Link             a code, or a link with a token in it, or ""
+//	.Minutes .Hours         how long either lives, rounded down; 0 minutes: unknown
 //	.Action                 what is confirmed, such as "delete-project", or ""
 //	.Method                 in words: the definition "method.totp" and so on, or ""
 //	.Org .Device .Place     or ""
@@ -32,8 +33,8 @@
 //	.Left                   the backup codes that are left
 //
 // What a definition prints becomes text: the layout escapes it. The layouts get
-// .Lang, .Product, .Support, .Subject, .What, .Code, .Facts (each .Name and
-// .Value), .Advice and .Footer.
+// .Lang, .Product, .Support, .Subject, .What, .Code, .Link, .Facts (each .Name
+// and .Value), .Advice and .Footer.
 package mfanotify
 
 import (
@@ -60,6 +61,11 @@ type Config struct {
 	// browsers that know the format offer the code on that site and on no other. Empty:
 	// no such line, and a phone may offer the code anywhere.
 	Host string
+	// ResetURL is the page for a new password without the token, which is put at its
+	// end: "https://example.com/new-password?token=". Empty: a mfa.MessageReset is an
+	// error. UndoURL is likewise the page that restores an address. Empty: the notice
+	// that one was replaced has no link. Both https, or http on loopback.
+	ResetURL, UndoURL string
 	// Templates replaces and adds definitions and languages; New reads it. Nil: the
 	// built-in ones, English (en) and German (de).
 	Templates fs.FS
@@ -73,6 +79,7 @@ type Config struct {
 // somebody who signs up with your address could have you write to her.
 type Words struct {
 	product, support, host string
+	reset, undo            string
 	locale                 string
 	languages              map[string]*language // by lower-case tag
 	layout                 layout
@@ -103,10 +110,17 @@ func New(c Config) (*Words, error) {
 	if c.Host != "" && !validHost(c.Host) {
 		bad("Config.Host is not a domain in lower-case ASCII, without scheme and port")
 	}
+	for _, u := range []struct{ name, value string }{{"ResetURL", c.ResetURL}, {"UndoURL", c.UndoURL}} {
+		if u.value != "" && !validURL(u.value) {
+			bad("Config.%s is not the beginning of an https link", u.name)
+		}
+	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("%w: %w", mfa.ErrInvalid, errors.Join(errs...))
 	}
-	w := &Words{product: c.Product, support: c.Support, host: c.Host, locale: strings.ToLower(c.Locale)}
+	w := &Words{
+		product: c.Product, support: c.Support, host: c.Host, reset: c.ResetURL, undo: c.UndoURL, locale: strings.ToLower(c.Locale),
+	}
 	if w.locale == "" {
 		w.locale = "en"
 	}

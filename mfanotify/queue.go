@@ -46,9 +46,9 @@ var (
 
 const maxBackoff = 10 * time.Minute
 
-// A Queue is a Notifier that delivers codes at once, in the goroutine that asks,
-// and lets notices wait for Run, so that no request waits for them. It is safe
-// for concurrent use.
+// A Queue is a Notifier that delivers codes, and links to a new password, at once
+// in the goroutine that asks, and lets notices wait for Run, so that no request
+// waits for them. It is safe for concurrent use.
 //
 // It is in memory: notices that wait when the process dies are lost. The history
 // of the account has what happened all the same.
@@ -117,10 +117,10 @@ func resolve[T int | time.Duration](name string, v *T, zero, low, high T) error 
 	return nil
 }
 
-// Notify delivers a code and returns the outcome. Of a notice it returns at once:
+// Notify delivers what cannot wait and returns the outcome. Of a notice it returns at once:
 // nil when it waits for Run, else ErrQueueFull or ErrQueueStopped.
 func (q *Queue) Notify(ctx context.Context, m mfa.Message) error {
-	if hasCode(m) {
+	if urgent(m) {
 		return q.c.Notifier.Notify(ctx, m)
 	}
 	now := time.Now()

@@ -87,11 +87,16 @@ func TestR29_QueueCodes(t *testing.T) {
 	if err := q.Notify(t.Context(), notice(1)); err != nil || len(to.seen()) != 0 {
 		t.Fatalf("a notice: %v, delivered %d", err, len(to.seen()))
 	}
-	for _, kind := range []mfa.MessageKind{mfa.MessageCode, mfa.MessageProof} {
+	for _, kind := range []mfa.MessageKind{mfa.MessageCode, mfa.MessageProof, mfa.MessageReset} {
 		before := len(to.seen())
 		if err := q.Notify(t.Context(), message(kind, mfa.EmailCode, "en")); err != nil || len(to.seen()) != before+1 {
 			t.Errorf("%s: %v, delivered %d", kind, err, len(to.seen())-before)
 		}
+	}
+	waits := newQueue(t, mfanotify.QueueConfig{Notifier: to})
+	before := len(to.seen())
+	if err := waits.Notify(t.Context(), message("address_changed", mfa.EmailCode, "en")); err != nil || len(to.seen()) != before {
+		t.Errorf("a notice with a link: %v, delivered at once", err)
 	}
 	to.deed = down
 	if err := q.Notify(t.Context(), message(mfa.MessageCode, mfa.EmailCode, "en")); !errors.Is(err, errDown) {

@@ -26,6 +26,7 @@ const portuguese = `{{define "months"}}jan fev mar abr mai jun jul ago set out n
 {{define "fact.addr"}}IP{{end}}{{define "fact.org"}}Empresa{{end}}{{define "fact.method"}}Forma{{end}}
 {{define "code.subject"}}Seu codigo{{end}}{{define "code.what"}}Digite:{{end}}{{define "code.advice"}}{{.Support}}{{end}}{{define "code.sms"}}{{.Code}}{{end}}
 {{define "prove_address.subject"}}Confirme{{end}}{{define "prove_address.what"}}Digite:{{end}}{{define "prove_address.advice"}}{{.Support}}{{end}}{{define "prove_address.sms"}}{{.Code}}{{end}}
+{{define "reset_password.subject"}}Senha{{end}}{{define "reset_password.what"}}Aqui:{{end}}{{define "reset_password.advice"}}{{.Support}}{{end}}{{define "reset_password.sms"}}{{.Link}}{{end}}
 {{define "other.subject"}}Aviso{{end}}{{define "other.what"}}Algo mudou.{{end}}{{define "other.advice"}}{{.Support}}{{end}}{{define "other.sms"}}{{.Product}} {{.Support}}{{end}}`
 
 // TestTemplates checks that a host's files replace single definitions and layouts
@@ -36,7 +37,7 @@ func TestTemplates(t *testing.T) {
 		Templates: files(map[string]string{
 			"en.tmpl":     `{{define "new_device.subject"}}Hello {{.Device}}{{end}}`,
 			"pt.tmpl":     portuguese,
-			"layout.html": `<p>{{.Subject}}|{{.Code}}{{range .Facts}}{{.Value}}{{end}}</p>`,
+			"layout.html": `<p>{{.Subject}}|{{.Code}}{{.Link}}{{range .Facts}}{{.Value}}{{end}}</p>`,
 			"README.md":   "not read",
 		}),
 	})
@@ -48,6 +49,7 @@ func TestTemplates(t *testing.T) {
 		{"en", "factor_added", "A way to verify was added to your Example account"},
 		{"pt-BR", "code", "Seu codigo"},
 		{"pt-PT", "new_device", "Aviso"},
+		{"pt", "address_changed", "Aviso"},
 		{"fr", "new_device", "Neue Anmeldung an Ihrem Konto bei Example"},
 	} {
 		mail, err := words.Mail(message(mfa.MessageKind(c.kind), mfa.EmailCode, c.locale))
@@ -84,6 +86,12 @@ func TestNewRefuses(t *testing.T) {
 		{"a host with a line", "Config.Host", func(c *mfanotify.Config) { c.Host = "example.com\n@evil.example" }},
 		{"a host with a hyphen in front", "Config.Host", func(c *mfanotify.Config) { c.Host = "-a.com" }},
 		{"a host of a long part", "Config.Host", func(c *mfanotify.Config) { c.Host = strings.Repeat("a", 64) }},
+		{"a link in clear", "Config.ResetURL", func(c *mfanotify.Config) { c.ResetURL = "http://example.com/?" }},
+		{"a link of no scheme", "Config.ResetURL", func(c *mfanotify.Config) { c.ResetURL = "/new-password?" }},
+		{"a link that is a program", "Config.UndoURL", func(c *mfanotify.Config) { c.UndoURL = "javascript:alert(1)//" }},
+		{"a link of two lines", "Config.UndoURL", func(c *mfanotify.Config) { c.UndoURL = "https://example.com/\n?" }},
+		{"a link with a quote", "Config.UndoURL", func(c *mfanotify.Config) { c.UndoURL = `https://example.com/"?` }},
+		{"a link with a password", "Config.UndoURL", func(c *mfanotify.Config) { c.UndoURL = "https://a:b@example.com/?" }},
 		{"a locale without templates", "Config.Locale", func(c *mfanotify.Config) { c.Locale = "pt" }},
 		{"a template that does not parse", "en.tmpl", template("en.tmpl", "{{define")},
 		{"a layout that does not parse", "layout.html", template("layout.html", "{{")},
@@ -95,6 +103,8 @@ func TestNewRefuses(t *testing.T) {
 			c.Host = ""
 			c.Templates = files(map[string]string{"en.tmpl": `{{define "code.sms"}}Hello{{end}}`})
 		}},
+		{"a page without the link", "show the code", template("layout.html", `{{.Subject}}{{.Code}}`)},
+		{"a text message without its link", "reset_password", template("en.tmpl", `{{define "reset_password.sms"}}Hello{{end}}`)},
 		{"a page without the code", "show the code", template("layout.html", `{{.Subject}}`)},
 		{"a kind of one part", "gone_fishing", template("en.tmpl", `{{define "gone_fishing.subject"}}Hello{{end}}`)},
 		{"eleven months", "months", template("en.tmpl", `{{define "months"}}a b c d e f g h i j k{{end}}`)},

@@ -32,23 +32,10 @@ func call(f func() string) string {
 	return f()
 }
 
-// errNoCode is a message that should hold a code and holds none.
-var errNoCode = errors.New("mfanotify: the message has no code")
-
-// hasCode reports whether m is more than a notice: it must arrive at once, or not
-// at all.
-func hasCode(m mfa.Message) bool {
-	return m.Kind == mfa.MessageCode || m.Kind == mfa.MessageProof || !m.Expires.IsZero() || m.Code() != ""
-}
-
 // Mail returns the mail for m, in the language of its user. It fails for a
-// message that should have a code and has none.
+// message that should have a code or a link and has none.
 func (w *Words) Mail(m mfa.Message) (Mail, error) {
-	if hasCode(m) && m.Code() == "" {
-		return Mail{}, errNoCode
-	}
-	l := w.pick(m.User.Locale)
-	f, err := w.facts(l, m, m.Code())
+	l, f, err := w.of(m)
 	if err != nil {
 		return Mail{}, err
 	}
@@ -59,23 +46,36 @@ func (w *Words) Mail(m mfa.Message) (Mail, error) {
 // place are left out of what would otherwise not fit the 160 characters of one
 // message (GSM 03.38, where "ã" already makes it 70). It fails as Mail does.
 func (w *Words) SMS(m mfa.Message) (string, error) {
-	if hasCode(m) && m.Code() == "" {
-		return "", errNoCode
-	}
-	l := w.pick(m.User.Locale)
-	f, err := w.facts(l, m, m.Code())
+	l, f, err := w.of(m)
 	if err != nil {
 		return "", err
 	}
 	return w.sms(l, f)
 }
 
+func (w *Words) of(m mfa.Message) (*language, facts, error) {
+	l := w.pick(m.User.Locale)
+	code, link, err := w.secret(m)
+	if err != nil {
+		return nil, facts{}, err
+	}
+	f, err := l.facts(m)
+	if err != nil {
+		return nil, facts{}, err
+	}
+	f.Product, f.Support, f.Code = w.product, w.support, code
+	if f.kind != other {
+		f.Link = link // else it would have no words
+	}
+	return l, f, nil
+}
+
 // facts is what templates see; the package comment lists its fields.
 type facts struct {
 	Product, Support   string
 	Kind               string
-	Code               string
-	Minutes            int
+	Code, Link         string
+	Minutes, Hours     int
 	Action             string
 	Method             string
 	Org, Device, Place string
@@ -85,28 +85,22 @@ type facts struct {
 	kind               string // whose words are used
 }
 
-func (w *Words) facts(l *language, m mfa.Message, code string) (facts, error) {
+func (l *language) facts(m mfa.Message) (facts, error) {
 	f := facts{
-		Product: w.product, Support: w.support, Kind: word(string(m.Kind)), Code: label(code, maxLabel), Left: m.Left,
-		Action: action(m.Action), Org: word(m.Org), Device: label(m.Device, maxLabel), Place: label(m.Place, maxLabel),
-		kind: string(m.Kind),
-	}
-	if !hasCode(m) {
-		f.Code = ""
-	} else if f.Code != code {
-		return facts{}, errors.New("mfanotify: the code has characters of no code")
+		Kind: word(string(m.Kind)), Left: m.Left, Action: action(m.Action), Org: word(m.Org),
+		Device: label(m.Device, maxLabel), Place: label(m.Place, maxLabel), kind: string(m.Kind),
 	}
 	if !l.has(f.kind+".subject") || f.Kind == "" {
 		f.kind = other
-		if hasCode(m) {
-			return facts{}, fmt.Errorf("mfanotify: a code of the kind %q has no words", f.Kind)
+		if urgent(m) {
+			return facts{}, fmt.Errorf("mfanotify: no words for a code or link of the kind %q", f.Kind)
 		}
 	}
 	if m.Addr.IsValid() {
 		f.Addr = label(m.Addr.Unmap().WithZone("").String(), maxLabel)
 	}
 	if life := m.Expires.Sub(m.At); !m.Expires.IsZero() && !m.At.IsZero() && life > 0 {
-		f.Minutes = max(1, int(math.Floor(life.Minutes())))
+		f.Minutes, f.Hours = max(1, int(life/time.Minute)), int(life/time.Hour)
 	}
 	var err error
 	if f.Method, err = l.phrase("method."+m.Method.String(), nil); err != nil || m.At.IsZero() {
@@ -128,14 +122,14 @@ type fact struct{ Name, Value string }
 type page struct {
 	Lang, Product, Support, Subject string
 	What                            []string
-	Code                            string
+	Code, Link                      string
 	Facts                           []fact
 	Advice                          []string
 	Footer                          string
 }
 
 func (w *Words) mail(l *language, f facts) (Mail, error) {
-	p := page{Lang: l.tag, Product: f.Product, Support: f.Support, Code: f.Code}
+	p := page{Lang: l.tag, Product: f.Product, Support: f.Support, Code: f.Code, Link: f.Link}
 	var err error
 	said := func(s string, e error) string { err = errors.Join(err, e); return s }
 	list := func(s []string, e error) []string { err = errors.Join(err, e); return s }
@@ -147,7 +141,10 @@ func (w *Words) mail(l *language, f facts) (Mail, error) {
 		{"when", f.When}, {"device", f.Device}, {"place", f.Place}, {"addr", f.Addr},
 		{"method", f.Method}, {"org", f.Org},
 	} {
-		if line.value != "" && (line.name != "method" || f.Code == "") { // a code has arrived by its method
+		if line.name == "method" && (f.Code != "" || f.kind == string(mfa.MessageReset)) {
+			continue // the words say it
+		}
+		if line.value != "" {
 			p.Facts = append(p.Facts, fact{said(l.phrase("fact."+line.name, f)), line.value})
 		}
 	}

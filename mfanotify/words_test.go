@@ -3,10 +3,12 @@ package mfanotify_test
 import (
 	"flag"
 	"fmt"
+	"html"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +62,24 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+// TestRow_E7_EveryEvent checks that each event of which the library tells users has
+// words of its own: event.go marks them.
+func TestRow_E7_EveryEvent(t *testing.T) {
+	source, err := os.ReadFile("../event.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := regexp.MustCompile(`= "([a-z_]+)" +// \*?!`).FindAllStringSubmatch(string(source), -1)
+	if len(events) < 15 {
+		t.Fatalf("event.go marks %v", events)
+	}
+	for _, e := range events {
+		if !slices.Contains(kinds, mfa.MessageKind(e[1])) {
+			t.Errorf("%s has no words of its own", e[1])
+		}
+	}
+}
+
 // TestRow_E7_Facts checks that each message says when, with which device and from
 // where, whom to contact, and that nobody asks for codes; that a subject is one
 // line without a code; and that a page loads nothing.
@@ -87,7 +107,24 @@ func TestRow_E7_Facts(t *testing.T) {
 			if strings.ContainsFunc(mail.Subject, unicode.IsControl) || strings.Contains(mail.Subject, code) || len(mail.Subject) > 90 {
 				t.Errorf("%s %s: subject %q", locale, kind, mail.Subject)
 			}
-			if s := loads.FindString(mail.HTML()); s != "" {
+			page, linked := mail.HTML(), ""
+			switch kind {
+			case mfa.MessageReset:
+				linked = resetURL + token
+			case "address_changed":
+				linked = undoURL + token
+			}
+			if linked != "" {
+				if !strings.Contains(mail.Text(), "\n\n"+linked+"\n\n") {
+					t.Errorf("%s %s has no link on a line of its own:\n%s", locale, kind, mail.Text())
+				}
+				escaped := html.EscapeString(linked)
+				before, after, ok := strings.Cut(page, `<p><a href="`+escaped+`" rel="noreferrer">`+escaped+`</a></p>`)
+				if page = before + after; !ok {
+					t.Errorf("%s %s has no link:\n%s", locale, kind, mail.HTML())
+				}
+			}
+			if s := loads.FindString(page); s != "" {
 				t.Errorf("%s %s: the page has %q", locale, kind, s)
 			}
 		}
@@ -106,6 +143,12 @@ func TestR29_SMSFits(t *testing.T) {
 				sms, err := words.SMS(m)
 				if err != nil {
 					t.Fatal(err)
+				}
+				if m.Token() != "" {
+					if !strings.Contains(sms, "https://example.com/") || !strings.Contains(sms, token) {
+						t.Errorf("%s %s has no link: %q", locale, kind, sms)
+					}
+					continue // a link is long
 				}
 				if n := mfanotify.Septets(sms); n > 160 {
 					t.Errorf("%s %s takes %d septets: %q", locale, kind, n, sms)
@@ -240,10 +283,13 @@ func TestNoCode(t *testing.T) {
 	for name, m := range map[string]mfa.Message{
 		"a code":                     {Kind: mfa.MessageCode, At: at, Expires: at.Add(time.Minute)},
 		"a proof":                    {Kind: mfa.MessageProof, At: at},
-		"a later kind that expires":  {Kind: "later", At: at, Expires: at.Add(time.Minute)},
+		"a link without a token":     {Kind: mfa.MessageReset, At: at, Expires: at.Add(time.Minute)},
+		"a link with a space in it":  withToken(mfa.Message{Kind: mfa.MessageReset}, "a b"),
+		"a link with two lines":      withToken(mfa.Message{Kind: "address_changed"}, "a\nb"),
+		"a token that is too long":   withToken(mfa.Message{Kind: mfa.MessageReset}, strings.Repeat("a", 1025)),
 		"a code of a later kind":     withCode(mfa.Message{Kind: "later"}, code),
 		"a code with a line in it":   withCode(mfa.Message{Kind: mfa.MessageCode}, "12\n34"),
-		"a code that is much longer": withCode(mfa.Message{Kind: mfa.MessageCode}, strings.Repeat("1", 65)),
+		"a code that is much longer": withCode(mfa.Message{Kind: mfa.MessageCode}, strings.Repeat("1", 1025)),
 	} {
 		if _, err := words.Mail(m); err == nil {
 			t.Errorf("%s: a mail", name)
@@ -254,15 +300,44 @@ func TestNoCode(t *testing.T) {
 	}
 }
 
-// TestR27_MailPrintsNoCode prints a mail in every way.
-func TestR27_MailPrintsNoCode(t *testing.T) {
-	mail, err := newWords(t).Mail(message(mfa.MessageCode, mfa.EmailCode, "en"))
+// TestLinks checks that a link begins with what the host configured, and what
+// there is without.
+func TestLinks(t *testing.T) {
+	words, err := mfanotify.New(mfanotify.Config{Product: "Example", Support: "help"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
-		if s := fmt.Sprintf(verb, mail); strings.Contains(s, code) || strings.Contains(s, fmt.Sprintf("%x", code)) {
-			t.Errorf("%s shows the code: %s", verb, s)
+	if _, err := words.Mail(message(mfa.MessageReset, mfa.EmailCode, "en")); err == nil {
+		t.Error("a link to nowhere")
+	}
+	mail, err := words.Mail(message("address_changed", mfa.EmailCode, "en"))
+	if err != nil || strings.Contains(mail.Text(), token) || !strings.Contains(mail.Text(), "put your address back, end all other sessions") {
+		t.Errorf("%v\n%s", err, mail.Text())
+	}
+	words = newWords(t)
+	if mail, err = words.Mail(withToken(message("new_device", mfa.EmailCode, "en"), token)); err != nil || strings.Contains(mail.Text(), token) {
+		t.Errorf("a token without words: %v\n%s", err, mail.Text())
+	}
+	mail, err = words.Mail(message("address_changed", mfa.EmailCode, "en"))
+	if err != nil || !strings.Contains(mail.Text(), undoURL+token) || !strings.Contains(mail.Text(), "for 72 hours") {
+		t.Errorf("%v\n%s", err, mail.Text())
+	}
+}
+
+// TestR27_MailPrintsNoCode prints a mail in every way.
+func TestR27_MailPrintsNoCode(t *testing.T) {
+	for _, kind := range []mfa.MessageKind{mfa.MessageCode, mfa.MessageReset} {
+		mail, err := newWords(t).Mail(message(kind, mfa.EmailCode, "en"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
+			s := fmt.Sprintf(verb, mail)
+			for _, secret := range []string{code, token} {
+				if strings.Contains(s, secret) || strings.Contains(s, fmt.Sprintf("%x", secret)) {
+					t.Errorf("%s shows %q: %s", verb, secret, s)
+				}
+			}
 		}
 	}
 }

@@ -109,9 +109,8 @@ func TestRow_A3_Mail(t *testing.T) {
 
 func checkHeader(t *testing.T, h mail.Header, subject string) {
 	t.Helper()
-	decoded, err := new(mime.WordDecoder).DecodeHeader(h.Get("Subject"))
-	if err != nil || decoded != subject {
-		t.Errorf("subject %q, %v", decoded, err)
+	if got := decoded(t, h.Get("Subject")); got != subject {
+		t.Errorf("subject %q", got)
 	}
 	from, err := h.AddressList("From")
 	if err != nil || len(from) != 1 || *from[0] != (mail.Address{Name: "Acmé", Address: "no-reply@example.com"}) {
@@ -134,6 +133,15 @@ func checkHeader(t *testing.T, h mail.Header, subject string) {
 			t.Errorf("header %s", name)
 		}
 	}
+}
+
+func decoded(t *testing.T, header string) string {
+	t.Helper()
+	s, err := new(mime.WordDecoder).DecodeHeader(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 type part struct{ kind, text string }
