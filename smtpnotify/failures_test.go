@@ -1,6 +1,7 @@
 package smtpnotify_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -207,13 +208,7 @@ func TestAccepted(t *testing.T) {
 	for name, after := range map[string]string{"goes away": "", "is rude": "500 what?\r\n", "will not say good-bye": "221-\r\n"} {
 		s := raw(t, func(conn net.Conn) {
 			io.WriteString(conn, "220 hello\r\n250 hello\r\n250 ok\r\n250 ok\r\n354 go\r\n")
-			for b := make([]byte, 1); ; {
-				if _, err := conn.Read(b); err != nil {
-					return
-				}
-				if b[0] == '.' { // the end of the mail, or a dot in it: the answer comes soon enough
-					break
-				}
+			for lines := bufio.NewScanner(conn); lines.Scan() && lines.Text() != "."; { // the end of the mail
 			}
 			io.WriteString(conn, "250 accepted\r\n"+after)
 			if after != "" {
