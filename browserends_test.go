@@ -382,3 +382,13 @@ func TestR16_MovedRecord(t *testing.T) {
 	other.skipping(t, false)
 	b.skipping(t, true)
 }
+
+// TestR16_SecretIsCompared: the id of a browser is shown on pages and is no proof: what
+// counts is the secret in the token.
+func TestR16_SecretIsCompared(t *testing.T) {
+	l, b := browsing(t)
+	r := l.browserRecord(t, b)
+	alter(t, &r, func(d *mfa.BrowserData) { d.Secret[0] ^= 1 })
+	overwrite(t, l.Config.Store, mfa.SignRecord(l.Guard, r))
+	b.skipping(t, false)
+}
