@@ -42,9 +42,9 @@ func SignRecord(g *Guard, r Record) Record {
 func OpenRecord(g *Guard, r Record, into any) error { return g.open(r, into) }
 
 // OpenSealed decrypts what g keeps sealed for a user: "totp" and the id of an
-// authenticator, or "codes" and the id of a set.
-func OpenSealed(g *Guard, sealed []byte, user, what, id string) ([]byte, error) {
-	return g.ring.Open(sealed, ownerOf(user), what, id)
+// authenticator, "codes" and the id of a set, "address" and a method, or "password".
+func OpenSealed(g *Guard, sealed []byte, user string, what ...string) ([]byte, error) {
+	return g.ring.Open(sealed, append([]string{ownerOf(user)}, what...)...)
 }
 
 // TokenSecret returns what a token of this kind proves, nil when it does not open.
