@@ -70,7 +70,7 @@ func TestR7_CodeIsBound(t *testing.T) {
 	l := mailed(t, option, rules(mfa.Rules{Require: mfa.RequireAtDoor}), postal, func(c *mfa.Config) {
 		c.Policy.Limits.TriesPerPending, c.Policy.Limits.TriesBeforeWait = 10, 10
 	})
-	l.Users.Add(mfa.User{ID: "bob", Email: annMail, EmailVerified: true})
+	l.Users.Add(mfa.User{ID: "bob", Email: annMail, EmailVerified: true, Orgs: []mfa.Membership{{Org: "acme"}, {Org: "evil"}}})
 	if err := l.in(t, "bob").SetMethod(t.Context(), mfa.EmailCode, true); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestR4_SentGate(t *testing.T) {
 			t.Run(name+"/"+o.name, func(t *testing.T) {
 				_, option := profiled()
 				l := mailed(t, option, rules(mfa.Rules{Require: mfa.RequireAtDoor}), postal)
-				l.Users.Add(mfa.User{ID: "bob", Email: annMail, EmailVerified: true})
+				l.Users.Add(mfa.User{ID: "bob", Email: annMail, EmailVerified: true, Orgs: []mfa.Membership{{Org: "acme"}, {Org: "evil"}}})
 				if err := l.in(t, "bob").SetMethod(t.Context(), mfa.EmailCode, true); err != nil {
 					t.Fatal(err)
 				}

@@ -32,7 +32,7 @@ func mailed(t testing.TB, options ...func(*mfa.Config)) *lab {
 
 // annWith is ann with verified addresses, "" for none.
 func annWith(mail, phone string) mfa.User {
-	return mfa.User{ID: "ann", Name: "ann", Email: mail, EmailVerified: mail != "", Phone: phone, PhoneVerified: phone != ""}
+	return mfa.User{ID: "ann", Name: "ann", Email: mail, EmailVerified: mail != "", Phone: phone, PhoneVerified: phone != "", Orgs: []mfa.Membership{{Org: "acme"}, {Org: "evil"}}}
 }
 
 // in is a session for the password alone.
