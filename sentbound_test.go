@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
@@ -118,6 +119,63 @@ func TestR7_CodeIsBound(t *testing.T) {
 			by[c.by] = out.Session.Token()
 		}
 	}
+}
+
+// TestR7_CodeIsBoundAtRest: what is stored of a code says for which flow and purpose
+// it is: put into another, by whoever can write records, it opens nothing.
+func TestR7_CodeIsBoundAtRest(t *testing.T) {
+	_, option := profiled()
+	l := mailed(t, option, rules(mfa.Rules{Require: mfa.RequireAtDoor}), postal)
+	l.Users.Add(mfa.User{ID: "bob", Email: annMail, EmailVerified: true})
+	if err := l.in(t, "bob").SetMethod(t.Context(), mfa.EmailCode, true); err != nil {
+		t.Fatal(err)
+	}
+	l.Clock.Advance(time.Minute)
+	all := l.boundCodes(t)
+	for _, c := range []boundCode{all[1], all[7]} {
+		for _, other := range []boundCode{all[3], all[4], all[8]} {
+			key := mfa.Key{Owner: "u/ann", Kind: mfa.PendingKind, ID: l.pendingBy(t, c).ID()}
+			from := mfa.Key{Owner: "u/ann", Kind: mfa.PendingKind, ID: l.pendingBy(t, other).ID()}
+			records, err := l.Config.Store.Get(t.Context(), key, from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var was, sent mfa.PendingData
+			if err := errors.Join(mfa.OpenRecord(l.Guard, records[0], &was), mfa.OpenRecord(l.Guard, records[1], &sent)); err != nil {
+				t.Fatal(err)
+			}
+			was.Sent = sent.Sent
+			w := mfa.Write{Record: records[0], IfVersion: records[0].Version}
+			if w.Data, err = json.Marshal(was); err != nil {
+				t.Fatal(err)
+			}
+			w.Record = mfa.SignRecord(l.Guard, w.Record)
+			if err := l.Config.Store.Commit(t.Context(), w); err != nil {
+				t.Fatal(err)
+			}
+			_, err = l.pendingBy(t, c).Verify(t.Context(), other.pr)
+			wants(t, err, mfa.ErrRefused, mfa.ReasonWrongCode)
+			l.change(t, "ann", func(d *mfa.AccountData) { d.Tries = nil })
+		}
+	}
+}
+
+// TestR7_ProvingIsNoFactor: a code that was sent to prove another address is no
+// second factor once one is held: whoever knew the password had it sent to himself.
+func TestR7_ProvingIsNoFactor(t *testing.T) {
+	_, option := profiled()
+	l := emptyLab(t, postal, option)
+	l.Users.Add(annWith(annMail, ""))
+	s := l.in(t, "ann")
+	out, err := s.StepUp(t.Context(), mfa.ToEnroll(mfa.EmailCode), "")
+	p := atStep(t, out, err, mfa.StepEnroll, mfa.EmailCode)
+	pr := l.start(t, p, mfa.EmailCode, "eve@example.net")
+	if err := s.SetMethod(t.Context(), mfa.EmailCode, true); err != nil {
+		t.Fatal(err)
+	}
+	p = l.pendingBy(t, boundCode{token: p.Token(), by: s.Token()})
+	_, err = p.Verify(t.Context(), pr)
+	wants(t, err, mfa.ErrRefused, mfa.ReasonAddressChanged)
 }
 
 // TestR7_CodeIsOfItsMethod: a code by mail is none by text message, though both were

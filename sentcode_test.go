@@ -202,6 +202,25 @@ func TestR2_SentCodeLastTry(t *testing.T) {
 	}
 }
 
+// TestR6_ResendIsNoNewStart: R6 ends a flow at five wrong proofs, in however many
+// codes it had sent.
+func TestR6_ResendIsNoNewStart(t *testing.T) {
+	l := mailed(t)
+	p := l.open(t)
+	for range 2 {
+		_, err := p.Verify(t.Context(), off(l.send(t, p, mfa.EmailCode)))
+		wants(t, err, mfa.ErrRefused, mfa.ReasonWrongCode)
+		_, err = p.Verify(t.Context(), off(l.send(t, p, mfa.SMSCode)))
+		wants(t, err, mfa.ErrRefused, mfa.ReasonWrongCode)
+		l.Clock.Advance(time.Minute)
+	}
+	pr := l.send(t, p, mfa.EmailCode)
+	_, err := p.Verify(t.Context(), off(pr))
+	wants(t, err, mfa.ErrRefused, mfa.ReasonWrongCode)
+	_, err = p.Verify(t.Context(), pr)
+	wants(t, err, mfa.ErrNoPending, mfa.ReasonTooManyTries)
+}
+
 // TestR3_SentCodeInput: R3 reads a code as people type it, and refuses what cannot
 // be one without counting it.
 func TestR3_SentCodeInput(t *testing.T) {
