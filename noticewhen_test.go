@@ -240,7 +240,7 @@ func TestR7_NoticesByTextMessage(t *testing.T) {
 		l.surf().typed(t, l.right()) // a new device
 	}
 	if n := len(l.Inbox.Messages(annPhone)); n != 20 || asked != 20 {
-		t.Errorf("%d text messages in 11 minutes from one network, want 20; the host was asked %d times, want 20: after the budget", n, asked)
+		t.Errorf("%d text messages in 11 minutes from one network, want 20; the host was asked %d times, want 20", n, asked)
 	}
 	undelivered := slices.DeleteFunc(names(l.Events.Take()), func(n mfa.EventName) bool { return n != mfa.EventUndelivered })
 	if len(undelivered) != 2 {

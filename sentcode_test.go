@@ -30,9 +30,12 @@ func mailed(t testing.TB, options ...func(*mfa.Config)) *lab {
 	return l
 }
 
-// annWith is ann with verified addresses, "" for none.
+// annWith is ann with verified addresses, "" for none, a member of two organizations.
 func annWith(mail, phone string) mfa.User {
-	return mfa.User{ID: "ann", Name: "ann", Email: mail, EmailVerified: mail != "", Phone: phone, PhoneVerified: phone != "", Orgs: []mfa.Membership{{Org: "acme"}, {Org: "evil"}}}
+	return mfa.User{
+		ID: "ann", Name: "ann", Email: mail, EmailVerified: mail != "", Phone: phone, PhoneVerified: phone != "",
+		Orgs: []mfa.Membership{{Org: "acme"}, {Org: "evil"}},
+	}
 }
 
 // in is a session for the password alone.

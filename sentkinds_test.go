@@ -203,7 +203,7 @@ func TestR11_TwoMailedCodesAreOne(t *testing.T) {
 	}
 	l.strict(t, mfa.Rules{Require: mfa.RequireAtDoor})
 	_, err := l.Guard.Enter(t.Context(), s.Token(), "acme", mfatest.Laptop())
-	wants(t, err, mfa.ErrStepUp, mfa.ReasonRule)
+	wants(t, err, mfa.ErrStepUp, mfa.ReasonNotAllowed)
 }
 
 // TestR9_DefaultSMSIsNoFactor: text messages that are on by default are no factor

@@ -3,6 +3,7 @@ package mfa_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -158,10 +159,19 @@ func TestR7_SMSBudgets(t *testing.T) {
 	}
 }
 
+// leaveNoFile keeps rapid from leaving a file where a test failed: it names the seed.
+func leaveNoFile(t *testing.T) {
+	t.Helper()
+	if err := flag.Set("rapid.nofailfile", "true"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestR7_QuotaSlides: no hour ever sees more than the limit, whenever it begins; a
 // wait ends when it says, and is never longer than an hour and a minute, also when
 // the clock is set back (R30).
 func TestR7_QuotaSlides(t *testing.T) {
+	leaveNoFile(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		limit, now := rapid.IntRange(1, 6).Draw(rt, "limit"), decidedAt()
 		var q mfa.Quota
@@ -193,6 +203,7 @@ func TestR7_QuotaSlides(t *testing.T) {
 // TestR7_SendsSlide: no hour sees more than five codes to a user by a method and no
 // minute more than one, in any schedule; a wait ends when it says.
 func TestR7_SendsSlide(t *testing.T) {
+	leaveNoFile(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		l := mailed(t)
 		var sent []time.Time
