@@ -10,6 +10,7 @@ type (
 	FirstData   = firstData
 	ProofData   = proofData
 	PendingData = pendingData
+	LinkData    = linkData
 	BrowserData = browserData
 )
 
