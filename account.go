@@ -137,9 +137,12 @@ func (s *state) held() []holding {
 	if a.has(TOTP) {
 		add(TOTP, !slices.ContainsFunc(a.TOTP, func(t authenticator) bool { return s.g.ring.Knows(t.Sealed) }), false)
 	}
-	for _, w := range s.switches() {
-		if w.On {
-			add(w.Method, w.Why != "", !w.Held)
+	switches := s.switches()
+	for _, held := range []bool{true, false} { // what is merely on by default comes after
+		for _, w := range switches {
+			if w.On && w.Held == held {
+				add(w.Method, w.Why != "", !w.Held)
+			}
 		}
 	}
 	if len(a.Codes) > 0 {

@@ -158,6 +158,7 @@ func (s *state) hold(ctx context.Context, m Method, to string) error {
 				return err
 			}
 		}
+		a = s.address(m)
 		a.Sealed, a.Proven = s.sealAddress(m, to), s.now.Unix()
 	}
 	a.New, a.Held, a.Off, a.Changed = nil, true, false, false
@@ -360,6 +361,9 @@ func (f *flow) sentTo() string {
 func (f *flow) owes(m Method, to string) string {
 	if listed, _ := f.user.listed(m); listed == to || f.g.addresses == nil {
 		return ""
+	}
+	if was, why := f.reach(m); why == "" {
+		f.notePinned(m, was) // before the directory names another: it is told, and can undo this
 	}
 	a := f.address(m)
 	a.New = f.sealAddress(m, to)

@@ -268,3 +268,27 @@ func TestR7_UnprovenIsNoDestination(t *testing.T) {
 		})
 	}
 }
+
+// TestR29_ReplacedListedAddressIsTold: the address that the host has verified is told
+// when another takes its place, and gets the link that undoes it, also when no code
+// ever went there.
+func TestR29_ReplacedListedAddressIsTold(t *testing.T) {
+	_, option := profiled()
+	l := newLab(t, option, postal)
+	l.Users.Add(annWith(annMail, ""))
+	out, err := l.session.StepUp(t.Context(), mfa.ToEnroll(mfa.EmailCode), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Pending.StartAddress(t.Context(), mfa.EmailCode, newMail); err != nil {
+		t.Fatal(err)
+	}
+	pr := mfa.Proof{Method: mfa.EmailCode, Code: l.Inbox.Code(t, newMail)}
+	if _, err := out.Pending.Verify(t.Context(), pr); err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(l.Inbox.Messages(annMail), func(m mfa.Message) bool { return m.Kind == mfa.MessageKind(mfa.EventAddressChanged) })
+	if i < 0 || l.Inbox.Messages(annMail)[i].Token() == "" {
+		t.Errorf("the old address was told %v, want the change and a link", l.Inbox.Messages(annMail))
+	}
+}

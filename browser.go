@@ -84,6 +84,10 @@ func (f *flow) enter() (token string, err error) {
 	known := f.browser(f.data.Browser)
 	first := !f.account.data.Entered // hers is no news
 	f.account.data.Entered = true
+	if device := f.client.device(); known != nil && device != "" && known.data.Device != device {
+		// The token of one browser in another: stolen, or moved to a new machine.
+		f.tell(Event{Name: EventNewDevice, Reason: ReasonUnknownBrowser})
+	}
 	if known != nil && f.data.Remember == 0 {
 		d := known.data
 		d.Used, d.Device, d.Addr = f.now.Unix(), f.client.device(), f.client.addr()

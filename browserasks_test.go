@@ -100,9 +100,18 @@ func TestR16_SuspectPasswordIsAsked(t *testing.T) {
 			b.skipping(t, true)
 			l.change(t, "ann", func(d *mfa.AccountData) { d.Compromised = true })
 			b.skipping(t, false)
-			out, err := l.guess(t, l.right())
+			out, err := b.prove(t, l.right())
 			if err != nil || out.Pending == nil || out.Pending.Need().Step != mfa.StepNewPassword {
-				t.Errorf("after the code: %v (%s)", err, mfa.ReasonOf(err))
+				t.Fatalf("after the code: %v (%s)", err, mfa.ReasonOf(err))
+			}
+			// Should the suspicion end meanwhile, the session is one of a code.
+			l.change(t, "ann", func(d *mfa.AccountData) { d.Compromised = false })
+			out, err = l.pending(t, out.Pending.Token()).Skip(t.Context())
+			if err != nil || out.Session == nil {
+				t.Fatalf("%v (%s)", err, mfa.ReasonOf(err))
+			}
+			if a := out.Session.Assurance(); a.Remembered != (mfa.Proven{}) || len(a.Proofs) != 1 {
+				t.Errorf("the session proved %+v", a)
 			}
 		})
 	}

@@ -191,7 +191,7 @@ func TestR16_NotEndedByLess(t *testing.T) {
 	s := l.enter(t, l.right())
 	for name, err := range map[string]error{
 		"rename": s.RenameTOTP(t.Context(), l.account(t, "ann").TOTP[0].ID, "x"), "same switch": s.SetAskAtSignIn(t.Context(), true),
-		"revoke": s.RevokeOthers(t.Context()), "unlock": l.Guard.Operator("desk", "").Unlock(t.Context(), "ann"), "reseal": l.Guard.Reseal(t.Context(), "ann"),
+		"revoke": s.Revoke(t.Context(), "none"), "unlock": l.Guard.Operator("desk", "").Unlock(t.Context(), "ann"), "reseal": l.Guard.Reseal(t.Context(), "ann"),
 		"forget none": s.ForgetBrowsers(t.Context()), "sign out": s.SignOut(t.Context()),
 	} {
 		if err != nil {
@@ -199,6 +199,34 @@ func TestR16_NotEndedByLess(t *testing.T) {
 		}
 	}
 	b.skipping(t, true)
+}
+
+// TestR16_RevokeOthersForgets: who puts everybody else out puts out whoever has a
+// remembered browser of hers too.
+func TestR16_RevokeOthersForgets(t *testing.T) {
+	l, b := browsing(t)
+	if err := l.enter(t, l.right()).RevokeOthers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.skipping(t, false)
+}
+
+// TestR16_AnotherBrowserIsNews: R29: the token of a known browser in another one is
+// told like a new device: it may be stolen.
+func TestR16_AnotherBrowserIsNews(t *testing.T) {
+	l := newLab(t)
+	in := mfa.SignIn{User: "ann", First: mfa.PasswordFirst(), Client: mfatest.Phone(), Browsers: l.Browsers("ann")}
+	out, err := l.Guard.SignIn(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Events.Take()
+	if _, err := out.Pending.Verify(t.Context(), l.right()); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(l.Events.Take()); !slices.Contains(got, mfa.EventNewDevice) {
+		t.Errorf("told %v", got)
+	}
 }
 
 // TestR12_LastFactorEndsBrowsers: with the last factor go the remembered browsers. One

@@ -89,6 +89,12 @@ func tidings() []tiding {
 			pr.Remember = true
 			return l.surf().try(t, pr)
 		}, []mfa.EventName{mfa.EventNewDevice, mfa.EventBrowserRemembered}},
+		{"remembered where she was before", func(t *testing.T, l *lab) error {
+			pr := l.right()
+			pr.Remember = true
+			_, err := l.guess(t, pr)
+			return err
+		}, []mfa.EventName{mfa.EventBrowserRemembered}},
 		{"one wrong code", wrong(1), nil},
 		{"two wrong codes", wrong(2), []mfa.EventName{mfa.EventSecondFactorFailed}},
 		{"five wrong codes", wrong(5), []mfa.EventName{mfa.EventMethodLocked}},

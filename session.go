@@ -346,11 +346,13 @@ func (s *Session) Revoke(ctx context.Context, ids ...string) error {
 	})
 }
 
-// RevokeOthers ends every session of this user but this one. It needs a fresh
+// RevokeOthers ends every session of this user but this one, and what her browsers
+// are remembered for. It needs a fresh
 // proof (*StepUpError), and tries until ctx ends.
 func (s *Session) RevokeOthers(ctx context.Context) error {
 	return s.s().change(ctx, untilEnded, "revoke_session", func(f *flow) error {
 		f.revoke(func(id string) bool { return id != s.ID() })
+		f.unremember() // a thief who is put out must not come back with the password alone
 		// Sign-ins under way in other browsers would become sessions.
 		f.endPendings(func(d pendingData) bool { return d.To == toSignIn })
 		f.endUnreadable()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,6 +28,9 @@ type Host struct {
 	// ChangePassword stores a new password for a user, as a page for a forgotten
 	// password or an administrator does.
 	ChangePassword func(ctx context.Context, user string) error
+	// ChangeAddress stores another mail address for a user, as a profile page does,
+	// before anybody has shown that it is hers.
+	ChangeAddress func(ctx context.Context, user, address string) error
 }
 
 // A wiringCase is one thing that a host must tell the guard.
@@ -37,6 +41,8 @@ type wiringCase struct {
 	// ended: sessions and flows from before are over. refused, welcome: a sign-in
 	// afterwards.
 	ended, refused, welcome bool
+	// unproven: codes go to no address that was just typed.
+	unproven bool
 }
 
 func wiringCases() []wiringCase {
@@ -77,12 +83,28 @@ func wiringCases() []wiringCase {
 			explanation: "a new password is no reason to keep the user out",
 			act:         func(h Host) acts { return acts{h.ChangePassword} },
 			welcome:     true,
+		}, {
+			name:        "address change proves nothing",
+			explanation: "codes and links go to a verified address: Users.User must not say EmailVerified of one that was just typed",
+			act:         func(h Host) acts { return acts{h.changeAddress()} },
+			unproven:    true,
 		},
 	}
 }
 
+// changeAddress is ChangeAddress to an address of nobody.
+func (h Host) changeAddress() func(ctx context.Context, user string) error {
+	if h.ChangeAddress == nil {
+		return nil
+	}
+	return func(ctx context.Context, user string) error { return h.ChangeAddress(ctx, user, unprovenAddress) }
+}
+
+const unprovenAddress = "somebody-else@example.net"
+
 // TestWiring checks that a host tells the guard what the guard cannot see: that a
-// user was disabled, enabled or deleted, or got a new password. It drives the
+// user was disabled, enabled or deleted, got a new password, or typed an address that
+// nobody has proven. It drives the
 // host's own functions on users of its own, and fails when a session or a flow
 // survives that must not. Each case is a subtest and states its rule.
 func TestWiring(t *testing.T, h Host) {
@@ -125,6 +147,9 @@ func (c wiringCase) run(t tester, h Host) {
 			t.Fatalf("a flow survived\nthe rule: %s", c.explanation)
 		}
 	}
+	if c.unproven && h.reaches(ctx, user, session) {
+		t.Fatalf("a code would go to an address that nobody has proven\nthe rule: %s", c.explanation)
+	}
 	_, err = h.Guard.SignIn(ctx, mfa.SignIn{User: user, First: mfa.PasswordFirst(), Client: Laptop()})
 	if c.refused && err == nil {
 		t.Fatalf("the user could sign in\nthe rule: %s", c.explanation)
@@ -132,6 +157,16 @@ func (c wiringCase) run(t tester, h Host) {
 	if c.welcome && err != nil {
 		t.Fatalf("the user could not sign in: %v (%s)\nthe rule: %s", err, mfa.ReasonOf(err), c.explanation)
 	}
+}
+
+// reaches reports whether a code by mail could be sent to a user.
+func (h Host) reaches(ctx context.Context, user, session string) bool {
+	s, err := h.Guard.Session(ctx, session, Laptop())
+	if err != nil {
+		return false
+	}
+	o, err := s.Overview(ctx)
+	return err == nil && slices.ContainsFunc(o.Switches, func(w mfa.Switch) bool { return w.Method == mfa.EmailCode && w.Why == "" })
 }
 
 // underWay signs a user in, going through enrollment where the rules want it, and

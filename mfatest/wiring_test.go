@@ -13,7 +13,9 @@ import (
 
 // host is a small application, wired as it should be.
 func host(t *testing.T, require mfa.Require) (mfatest.Host, *mfatest.Kit) {
-	k := mfatest.New(t, func(c *mfa.Config) { c.Policy.Rules.Require = require })
+	k := mfatest.New(t, func(c *mfa.Config) {
+		c.Policy.Rules.Require, c.Policy.Rules.Methods = require, []mfa.Method{mfa.TOTP, mfa.EmailCode}
+	})
 	n := 0
 	set := func(disabled bool, tell func(context.Context, string) error) func(context.Context, string) error {
 		return func(ctx context.Context, user string) error {
@@ -37,7 +39,16 @@ func host(t *testing.T, require mfa.Require) (mfatest.Host, *mfatest.Kit) {
 			return k.Guard.Forget(ctx, user)
 		},
 		ChangePassword: k.Guard.CredentialsChanged,
+		ChangeAddress:  address(k, false),
 	}, k
+}
+
+// address stores what a user typed on her profile page.
+func address(k *mfatest.Kit, verified bool) func(context.Context, string, string) error {
+	return func(_ context.Context, user, to string) error {
+		k.Users.Add(mfa.User{ID: user, Email: to, EmailVerified: verified})
+		return nil
+	}
 }
 
 func TestWiring(t *testing.T) {
@@ -70,6 +81,7 @@ func TestWiringCatches(t *testing.T) {
 		},
 		"delete refuses sign-in":                  func(h *mfatest.Host, k *mfatest.Kit) { h.Delete = k.Guard.CredentialsChanged },
 		"password change ends sessions and flows": func(h *mfatest.Host, k *mfatest.Kit) { h.ChangePassword = ignore },
+		"address change proves nothing":           func(h *mfatest.Host, k *mfatest.Kit) { h.ChangeAddress = address(k, true) },
 		"password change lets sign in again":      func(h *mfatest.Host, k *mfatest.Kit) { h.ChangePassword = k.Guard.Disable },
 	}
 	if got, want := slices.Sorted(maps.Keys(wrong)), mfatest.WiringCases(); !slices.Equal(got, want) {
