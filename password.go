@@ -244,7 +244,7 @@ func (s *state) newPassword(ctx context.Context, c *candidate, mailed bool) erro
 		if a.Password.Sealed != nil {
 			p.Past = append([][]byte{a.Password.Sealed}, a.Password.Past...)
 		}
-		p.Past = p.Past[:min(len(p.Past), s.g.policy.Password.History)]
+		p.Past = p.Past[:min(len(p.Past), max(s.g.policy.Password.History-1, 0))] // one is the present one
 	}
 	a.Password, a.Failures, a.Compromised = p, nil, false
 	a.Tries = without(a.Tries, Password.String(), triesAgain)
@@ -275,7 +275,8 @@ func (s *state) acceptable(ctx context.Context, c *candidate) error {
 		return err
 	}
 	if p.History > 0 {
-		for _, sealed := range append([][]byte{s.account.data.Password.Sealed}, s.account.data.Password.Past...) {
+		last := append([][]byte{s.account.data.Password.Sealed}, s.account.data.Password.Past...)
+		for _, sealed := range last[:min(len(last), p.History)] {
 			hash, err := s.openHash(sealed)
 			if err != nil {
 				return err

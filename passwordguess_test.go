@@ -397,3 +397,25 @@ func TestR22_EveryRequirement(t *testing.T) {
 	_, err = out.Session.ChangePassword(t.Context(), newPassword, oldPassword)
 	misses(err, mfa.ReasonPasswordReused)
 }
+
+// TestR22_HistoryCounts: R22's history refuses as many of the last passwords as it
+// says, the present one included, and the one before those is free again.
+func TestR22_HistoryCounts(t *testing.T) {
+	used := []string{"tramway-Moss-1", "quarry-Lamp-2", "violet-Dune-3", "harbor-Wick-4"} // the last is the present one
+	for _, n := range []int{0, 1, 2, 3} {
+		l := emptyLab(t, func(c *mfa.Config) { c.Policy.Password = mfa.PasswordPolicy{Min: 8, History: n} })
+		for _, password := range used {
+			if err := l.Guard.SetPassword(t.Context(), "ann", password); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range n {
+			if err := l.Guard.SetPassword(t.Context(), "ann", used[len(used)-1-i]); !errors.Is(err, mfa.ErrWeak) {
+				t.Errorf("History %d: the one %d before the present: %v", n, i, err)
+			}
+		}
+		if err := l.Guard.SetPassword(t.Context(), "ann", used[len(used)-1-n]); err != nil {
+			t.Errorf("History %d: the one %d before the present: %v", n, n, err)
+		}
+	}
+}

@@ -29,8 +29,9 @@ type PasswordPolicy struct {
 	// recommends to accept, to 455: so many fit into the 4096 bytes beyond which
 	// nothing is looked at, however they are composed.
 	Max int
-	// History is how many earlier passwords may not come back. Each costs a hash
-	// at a change. Zero: none; the standard asks for none. 0 to 24.
+	// History is how many of the last passwords may not come back, the present one
+	// included: 1 refuses that alone. Each costs a hash at a change. Zero: none; the
+	// standard asks for none. 0 to 24.
 	History int
 	// Upper, Lower and Digit ask for a character of Unicode category Lu, Ll or Nd.
 	// Zero: not asked. The standard forbids such rules (section 3.1.1.2): people
