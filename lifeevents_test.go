@@ -165,6 +165,10 @@ func TestR28_HistoryIsBounded(t *testing.T) {
 func TestR28_OverviewIsComplete(t *testing.T) {
 	l := newLab(t, postal, func(c *mfa.Config) { c.Locator, c.Policy.Rules.Require = everywhere{}, mfa.RequireAtDoor })
 	l.Users.Add(mfa.User{ID: "ann", Email: "ann@example.org", EmailVerified: true, Phone: "+351912345678", Orgs: inAcme()})
+	if err := l.Guard.SetPassword(t.Context(), "ann", oldPassword); err != nil {
+		t.Fatal(err)
+	}
+	l.session = l.enter(t, l.right())
 	if err := l.session.RenameTOTP(t.Context(), l.account(t, "ann").TOTP[0].ID, "phone"); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ type Overview struct {
 	CodesLeft      int
 	CodesSaved     bool // false: issued, and never confirmed as recorded; true when there are none
 	AskAtSignIn    bool
+	Password       bool           // the library or Config.Passwords has one of hers, so that ChangePassword can be offered
 	Methods        []MethodStatus // what could be used as a second factor, best first
 	Switches       []Switch       // codes by mail and text message, where the rules allow them
 	Sessions       []SessionInfo  // newest first
@@ -75,7 +76,7 @@ func (s *state) overview() (Overview, error) {
 		return Overview{}, err
 	}
 	a, limits := &s.account.data, s.g.policy.Limits
-	o := Overview{CodesLeft: len(a.Codes), CodesSaved: !a.Unsaved, AskAtSignIn: a.Ask}
+	o := Overview{CodesLeft: len(a.Codes), CodesSaved: !a.Unsaved, AskAtSignIn: a.Ask, Password: s.checks()}
 	for _, t := range a.TOTP {
 		o.Authenticators = append(o.Authenticators, Authenticator{
 			ID: t.ID, Label: t.Label, Added: unix(t.Added), LastUsed: unix(t.Used), Usable: s.g.ring.Knows(t.Sealed),

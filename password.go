@@ -321,14 +321,18 @@ func (s *state) passwordFacts() passwordFacts {
 // CheckPassword returns every requirement of Policy.Password, met or not, for a
 // page that ticks them off while the user types. What takes a hash or a question
 // to somebody else, the history and the breach check, is shown as met, and asked when
-// the password is set. It returns ErrNoUser, ErrInvalid or ErrUnavailable.
+// the password is set. user is "" before it is known who she is: on a registration
+// form, or behind a link that was mailed; then her names are not looked for. It
+// returns ErrNoUser, ErrInvalid or ErrUnavailable.
 func (g *Guard) CheckPassword(ctx context.Context, user, password string) ([]Requirement, error) {
-	if !validUser(user) || len(password) > maxPasswordBytes {
+	if user != "" && !validUser(user) || len(password) > maxPasswordBytes {
 		return nil, invalid("not a user id, or a password of more than 4 KiB")
 	}
 	s := g.newState(g.now(), Client{}, user)
-	if err := s.directory(ctx); err != nil {
-		return nil, err
+	if user != "" {
+		if err := s.directory(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return g.policy.Password.check(password, s.passwordFacts()), nil
 }

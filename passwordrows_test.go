@@ -2,8 +2,10 @@ package mfa_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +98,57 @@ func TestRow_A1_ChangePassword(t *testing.T) {
 	told := func(m mfa.Message) bool { return m.Kind == "credentials_changed" }
 	if !slices.ContainsFunc(l.Inbox.Messages("ann@example.org"), told) {
 		t.Error("she is not told")
+	}
+}
+
+// TestRow_A1_PasswordShown: a security page learns whether there is a password to
+// change, and a form for somebody who is not known yet what it has to meet.
+func TestRow_A1_PasswordShown(t *testing.T) {
+	l := emptyLab(t, postal)
+	l.Users.Add(mfa.User{ID: "ann", Name: "Rosalind Quimby"})
+	shown := func() bool {
+		data, err := l.Guard.Export(t.Context(), "ann")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var o mfa.Overview
+		if err := json.Unmarshal(data, &o); err != nil {
+			t.Fatal(err)
+		}
+		return o.Password
+	}
+	if shown() {
+		t.Error("a password is shown before there is one")
+	}
+	if err := l.Guard.SetPassword(t.Context(), "ann", oldPassword); err != nil {
+		t.Fatal(err)
+	}
+	out, err := l.typed(t, "ann", oldPassword, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := out.Session.Overview(t.Context()); err != nil || !o.Password || !shown() {
+		t.Errorf("no password is shown although there is one: %v", err)
+	}
+
+	const own = "rosalind quimby 1912"
+	for user, want := range map[string]bool{"ann": false, "": true} {
+		all, err := l.Guard.CheckPassword(t.Context(), user, own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(all, func(r mfa.Requirement) bool { return r.Reason == mfa.ReasonPasswordContext })
+		if all[i].Met != want {
+			t.Errorf("the name of ann in a password of %q: met %t, want %t", user, all[i].Met, want)
+		}
+	}
+	for user, password := range map[string]string{"a\nb": own, "": strings.Repeat("x", 4097)} {
+		if _, err := l.Guard.CheckPassword(t.Context(), user, password); !errors.Is(err, mfa.ErrInvalid) {
+			t.Errorf("user %q, %d bytes: %v, want ErrInvalid", user, len(password), err)
+		}
+	}
+	if _, err := l.Guard.CheckPassword(t.Context(), "", strings.Repeat("x", 4096)); err != nil {
+		t.Errorf("4096 bytes: %v", err)
 	}
 }
 
