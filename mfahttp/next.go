@@ -24,6 +24,10 @@ import (
 // done, back to the page, or from a form to its "to". No error sets or clears a
 // cookie: otherwise whoever makes a browser send a bad token signs its user out.
 //
+// What a *mfa.WeakPasswordError misses is not for a URL, which histories and logs
+// keep: it tells of the password. A handler that shows it writes the form again by
+// itself; with Next the page is shown with ProblemWeak and no more.
+//
 // A Pending beside an error is a flow that goes on although its code could not be
 // sent: it keeps its cookie, and its page shows the error.
 func (a *Adapter) Next(w http.ResponseWriter, r *http.Request, out mfa.Outcome, err error) {
@@ -77,6 +81,7 @@ const (
 	ProblemUndelivered Problem = "not_delivered" // the code could not be sent: try another way
 	ProblemOver        Problem = "over"          // the sign-in or the session has ended: begin again
 	ProblemForbidden   Problem = "forbidden"     // a rule or a limit does not allow it
+	ProblemWeak        Problem = "weak"          // the new password misses a requirement: see Next
 )
 
 // ProblemOf returns the problem that a page is shown with, "" for none, and how
@@ -85,7 +90,7 @@ const (
 func ProblemOf(r *http.Request) (Problem, time.Duration) {
 	q := r.URL.Query()
 	switch p := Problem(q.Get("error")); p {
-	case ProblemRefused, ProblemUndelivered, ProblemOver, ProblemForbidden:
+	case ProblemRefused, ProblemUndelivered, ProblemOver, ProblemForbidden, ProblemWeak:
 		return p, 0
 	case ProblemThrottled, ProblemTooSoon:
 		seconds, err := strconv.Atoi(q.Get("wait"))
@@ -133,6 +138,8 @@ func (a *Adapter) fail(w http.ResponseWriter, r *http.Request, err error) {
 		a.again(w, r, http.StatusTooManyRequests, err, "error", string(word), "wait", wait)
 	case errors.Is(err, mfa.ErrUndelivered):
 		a.again(w, r, http.StatusServiceUnavailable, err, "error", string(ProblemUndelivered))
+	case errors.Is(err, mfa.ErrWeak):
+		a.again(w, r, http.StatusBadRequest, err, "error", string(ProblemWeak))
 	case errors.Is(err, mfa.ErrForbidden):
 		a.again(w, r, http.StatusForbidden, err, "error", string(ProblemForbidden))
 	case errors.Is(err, mfa.ErrRefused), errors.Is(err, mfa.ErrNoUser):

@@ -162,6 +162,7 @@ func TestProblemOf(t *testing.T) {
 		{"error=refused", mfahttp.ProblemRefused, 0},
 		{"error=over&wait=9", mfahttp.ProblemOver, 0},
 		{"error=forbidden", mfahttp.ProblemForbidden, 0},
+		{"error=weak", mfahttp.ProblemWeak, 0},
 		{"error=throttled&wait=30", mfahttp.ProblemThrottled, 30 * time.Second},
 		{"error=throttled", mfahttp.ProblemThrottled, 0},
 		{"error=throttled&wait=-1", mfahttp.ProblemThrottled, 0},
@@ -252,6 +253,7 @@ func TestNoRedirectLoop(t *testing.T) {
 		retry  string
 	}{
 		{mfa.ErrForbidden, "/home/fails", http.StatusForbidden, ""},
+		{&mfa.WeakPasswordError{}, "/home/fails", http.StatusBadRequest, ""},
 		{mfa.ErrRefused, "/home/fails", http.StatusForbidden, ""},
 		{&mfa.ThrottledError{RetryAfter: 1500 * time.Millisecond}, "/home/fails", http.StatusTooManyRequests, "2"},
 		{mfa.ErrNoSession, "/fails", http.StatusUnauthorized, ""},
@@ -270,6 +272,15 @@ func TestNoRedirectLoop(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A password that is too weak leads to its page, and what it misses is not in the URL.
+func TestWeakPassword(t *testing.T) {
+	h := newHost(t, mfa.Rules{})
+	b := h.browser(t)
+	b.leads(b.signIn("alice"), "/home")
+	h.fault = &mfa.WeakPasswordError{Unmet: []mfa.Requirement{{Reason: mfa.ReasonPasswordNoDigit, Sentence: "A digit"}}}
+	b.leads(b.post("/home/fails", "to", "/settings"), "/settings?error=weak")
 }
 
 // Without Config.Error a failure is one line that says nothing of its cause.
