@@ -309,6 +309,7 @@ func TestPage_C6_NewBackupCodes(t *testing.T) {
 	b.at("/security/confirm")
 	b.fill("Password", "wrong")
 	b.click("Get new codes")
+	b.at("/security/confirm")
 	b.sees("That password was not accepted")
 	b.fill("Password", demoPassword)
 	b.click("Get new codes")
@@ -331,6 +332,18 @@ func TestPage_C6_NewBackupCodes(t *testing.T) {
 	b.fill("Backup code", codes[5])
 	b.click("Continue")
 	b.at("/")
+
+	// Whoever sits down before an open session does not guess the password there.
+	b.visit("/security")
+	b.click("Get new codes")
+	for range 5 {
+		b.fill("Password", "wrong")
+		b.click("Get new codes")
+	}
+	b.fill("Password", demoPassword)
+	b.click("Get new codes")
+	b.at("/security/confirm")
+	b.sees("Too many tries. Try again in")
 }
 
 // D2: scan the QR code, type the one-time code, Continue; recovery codes are

@@ -59,11 +59,13 @@ func control(name string) chromedp.Search {
 	return chromedp.Search(fmt.Sprintf("//*[self::button or self::a][normalize-space()=%q or @aria-label=%q or h2=%q]", name, name, name))
 }
 
-// fill types into the field with this label.
+// fill types into the field with this label, in place of what is there.
 func (t *tab) fill(label, text string) {
 	t.t.Helper()
 	field := chromedp.Search(fmt.Sprintf("//input[@id=//label[normalize-space()=%q]/@for]", label))
-	t.do("filling "+label, chromedp.Clear(field), chromedp.SendKeys(field, text))
+	t.do("going to "+label, chromedp.Focus(field))
+	evaluate[bool](t, "document.activeElement.select() ?? true")
+	t.do("filling "+label, chromedp.SendKeys(field, text))
 }
 
 // at fails unless the page is the one at path.
@@ -111,13 +113,15 @@ func (t *tab) seesNot(words ...string) {
 }
 
 // signIn types name and password on the sign-in page.
-func (t *tab) signIn(name string) {
+func (t *tab) signIn(name string) { t.t.Helper(); t.signInWith(name, demoPassword) }
+
+func (t *tab) signInWith(name, password string) {
 	t.t.Helper()
 	if t.path() != "/sign-in" {
 		t.visit("/sign-in")
 	}
 	t.fill("User name", name)
-	t.fill("Password", demoPassword)
+	t.fill("Password", password)
 	t.click("Continue")
 }
 

@@ -15,12 +15,7 @@ func (a *app) signInPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
-	id, ok := a.users.check(r.PostFormValue("name"), r.PostFormValue("password"))
-	if !ok {
-		a.web.Next(w, r, mfa.Outcome{}, mfa.ErrRefused)
-		return
-	}
-	out, err := a.guard.SignIn(r.Context(), a.web.SignIn(r, id, mfa.PasswordFirst()))
+	out, err := a.guard.SignInPassword(r.Context(), r.PostFormValue("name"), r.PostFormValue("password"), a.web.SignIn(r, "", mfa.PasswordFirst()))
 	if err == nil {
 		err = a.sendAtSignIn(r, out)
 	}
@@ -42,28 +37,16 @@ func (a *app) verifyPage(w http.ResponseWriter, r *http.Request) {
 func (a *app) verify(w http.ResponseWriter, r *http.Request) {
 	p := mfahttp.PendingFrom(r.Context())
 	m := chosen(r, p)
-	switch {
-	case m == mfa.Password:
-		a.reauthenticate(w, r, p)
-		return
-	case r.PostFormValue("send") == "yes":
+	if r.PostFormValue("send") == "yes" {
 		_, err := p.Send(r.Context(), m)
 		a.web.Next(w, r, mfa.Outcome{Pending: p}, err)
 		return
 	}
-	out, err := p.Verify(r.Context(), mfa.Proof{Method: m, Code: r.PostFormValue("code"), Remember: r.PostFormValue("remember") == "yes"})
-	a.web.Next(w, r, out, err)
-}
-
-// reauthenticate asks for the password again: the host keeps the passwords, so it
-// compares and tells the library.
-func (a *app) reauthenticate(w http.ResponseWriter, r *http.Request, p *mfa.Pending) {
-	u, _ := a.users.byID(p.User())
-	if _, ok := a.users.check(u.name, r.PostFormValue("password")); !ok {
-		a.web.Next(w, r, mfa.Outcome{}, mfa.ErrRefused)
-		return
+	code := r.PostFormValue("code")
+	if m == mfa.Password {
+		code = r.PostFormValue("password")
 	}
-	out, err := p.Reauthenticated(r.Context(), mfa.PasswordFirst())
+	out, err := p.Verify(r.Context(), mfa.Proof{Method: m, Code: code, Remember: r.PostFormValue("remember") == "yes"})
 	a.web.Next(w, r, out, err)
 }
 
@@ -154,23 +137,4 @@ func (a *app) codes(w http.ResponseWriter, r *http.Request) {
 	}
 	out, err := mfahttp.PendingFrom(r.Context()).SaveCodes(r.Context())
 	a.web.Next(w, r, out, err)
-}
-
-func (a *app) newPasswordPage(w http.ResponseWriter, r *http.Request) {
-	a.render(w, r, "new-password", nil)
-}
-
-// newPassword changes the password and ends everything that the old one began,
-// this flow too: its user signs in with the new one.
-func (a *app) newPassword(w http.ResponseWriter, r *http.Request) {
-	id := mfahttp.PendingFrom(r.Context()).User()
-	if err := a.users.setPassword(id, r.PostFormValue("password")); err != nil {
-		a.web.Next(w, r, mfa.Outcome{}, mfa.ErrRefused)
-		return
-	}
-	if err := a.guard.CredentialsChanged(r.Context(), id); err != nil {
-		a.web.Next(w, r, mfa.Outcome{}, err)
-		return
-	}
-	http.Redirect(w, r, "/sign-in?done=password", http.StatusSeeOther)
 }

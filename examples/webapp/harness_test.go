@@ -72,6 +72,10 @@ func newSite(t *testing.T, optional bool, options ...func(*mfa.Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := a.register(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stop := a.jobs.start(a.log)
 	s := &site{t: t, app: a}
 	handler := a.handler()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -84,8 +88,10 @@ func newSite(t *testing.T, optional bool, options ...func(*mfa.Config)) *site {
 		handler.ServeHTTP(w, r)
 	}))
 	s.url = server.URL
+	a.inbox.from(s.url)
 	t.Cleanup(func() {
 		server.Close()
+		stop()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, p := range s.problems {

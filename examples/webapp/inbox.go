@@ -20,6 +20,7 @@ type inbox struct {
 	mu      sync.Mutex
 	letters []letter // newest first
 	stopped bool     // the mail server is down; text messages go on
+	base    string   // what links begin with
 }
 
 // letter is one mail or text message.
@@ -29,7 +30,8 @@ type letter struct {
 	Subject   string // of a mail
 	Text      []string
 	Code      string // "" in a notice
-	Undo      string // the token of a link, or ""
+	Link      string // "" for none
+	LinkText  string
 	At        time.Time
 	Recipient string // what the user signs in with
 }
@@ -45,9 +47,22 @@ func (in *inbox) Notify(ctx context.Context, m mfa.Message) error {
 	if in.stopped && m.Channel == mfa.EmailCode {
 		return errStopped
 	}
-	in.letters = slices.Insert(in.letters, 0, write(m))
+	in.letters = slices.Insert(in.letters, 0, write(m, in.base))
 	in.letters = in.letters[:min(len(in.letters), maxLetters)]
 	return nil
+}
+
+// from says what links begin with.
+func (in *inbox) from(base string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.base = strings.TrimSuffix(base, "/")
+}
+
+func (in *inbox) empty() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.letters = nil
 }
 
 // stop stops the mail server, or starts it again.
@@ -71,13 +86,17 @@ func (a *app) stopMail(w http.ResponseWriter, r *http.Request) {
 
 // write finds the words for a message. What it says of the request is what the
 // library says: nothing that a stranger wrote.
-func write(m mfa.Message) letter {
-	l := letter{By: m.Channel, To: m.To, Code: m.Code(), Undo: m.Token(), At: m.At, Recipient: m.User.Name}
+func write(m mfa.Message, base string) letter {
+	l := letter{By: m.Channel, To: m.To, Code: m.Code(), At: m.At, Recipient: m.User.Name}
 	switch m.Kind {
 	case mfa.MessageCode, mfa.MessageProof:
 		l.Subject, l.Text = writeCode(m)
+	case mfa.MessageReset:
+		l.Subject, l.Text = writeReset(m)
+		l.Link, l.LinkText = link(base, "/reset", m.Token()), "Choose a new password"
 	default:
 		l.Subject, l.Text = writeNotice(m)
+		l.Link, l.LinkText = link(base, "/undo", m.Token()), "Bring the old one back"
 	}
 	if m.Channel == mfa.SMSCode { // one short text
 		l.Subject, l.Text = "", []string{issuer + ": " + strings.Join(l.Text, " ")}
@@ -109,15 +128,30 @@ func writeCode(m mfa.Message) (subject string, lines []string) {
 		"If that was not you, somebody knows your password: change it. Never tell this code to anybody, not even to us.")
 }
 
+func writeReset(m mfa.Message) (subject string, lines []string) {
+	return "Choose a new password", []string{
+		"Somebody, you we hope, has forgotten the password of your account. With the link below you choose a new one. " +
+			fmt.Sprintf("It works once, until %s.", m.Expires.Format("15:04 UTC")),
+		"It was asked for " + whence(m) + ".",
+		"If that was not you, ignore this message: nothing has changed.",
+	}
+}
+
 func writeNotice(m mfa.Message) (subject string, lines []string) {
 	n, ok := notices[string(m.Kind)]
 	if !ok {
 		n = notice{text(m.Kind), "Something about your account has changed."}
 	}
+	otherwise := "If that was not you, change your password and sign out the other browsers on your security page."
+	switch {
+	case m.Token() != "":
+		otherwise = fmt.Sprintf("If that was not you, the link below undoes it until %s.", m.Expires.Format("2 Jan 2006, 15:04 UTC"))
+	case m.Kind == "credentials_changed": // she does not know the one that it is now
+		otherwise = `If that was not you, choose a new one: "Forgot your password?" on the sign-in page.`
+	}
 	words := strings.NewReplacer("{method}", methodNames[m.Method], "{left}", count(m.Left, "code"))
 	return words.Replace(n.subject), []string{
-		words.Replace(n.text), "It happened " + whence(m) + ".",
-		"If that was not you, change your password and sign out the other browsers on your security page.",
+		words.Replace(n.text), "It happened " + whence(m) + ".", otherwise,
 	}
 }
 
@@ -151,7 +185,7 @@ var notices = map[string]notice{
 	"code_used":            {"A backup code was used", "A backup code was used. You have {left} left."},
 	"ask_changed":          {"Your sign-in setting changed", "Whether sign-in asks for a code was changed."},
 	"factors_reset":        {"Two-step verification was reset", "Support has reset your two-step verification. Set it up again at the next sign-in."},
-	"credentials_changed":  {"Your password was changed", "The password of your account was changed. Every browser has to sign in again."},
+	"credentials_changed":  {"Your password was changed", "The password of your account was changed. Every other browser has to sign in again."},
 	"address_changed":      {"Your address changed", "Where we send {method} was changed."},
 	"address_restored":     {"Your old address is back", "Where we send {method} is as it was before. Everybody was signed out, and the next sign-in asks for a new password."},
 	"password_forced":      {"Choose a new password", "An administrator asks you to choose a new password at the next sign-in."},

@@ -11,8 +11,6 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-
-	"github.com/seed-1320b244/mfa"
 )
 
 // The back button, a reload of every page and a second tab lead nobody astray.
@@ -156,45 +154,6 @@ func TestPage_Expired(t *testing.T) {
 	b.at("/sign-in")
 }
 
-// Twenty failed codes after the right password within a month mean that somebody
-// else knows it: it is changed at the next full sign-in.
-func TestPage_NewPassword(t *testing.T) {
-	s := newSite(t, false)
-	b := s.browser()
-	b.enroll("alice")
-	b.visit("/security")
-	b.click("Sign out")
-	for range 20 {
-		out, err := s.app.guard.SignIn(t.Context(), mfa.SignIn{User: "u-1", First: mfa.PasswordFirst()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := out.Pending.Verify(t.Context(), mfa.Proof{Method: mfa.TOTP, Code: other(b.code())}); err == nil {
-			t.Fatal("a wrong code was accepted")
-		}
-		s.later(2 * time.Hour)
-	}
-	b.signIn("alice")
-	b.typeCode()
-	b.at("/new-password")
-	b.looks("new-password")
-	b.fill("New password", demoPassword)
-	b.click("Change password")
-	b.at("/new-password")
-	b.sees("Choose a password of at least 8 characters that is not your old one")
-	b.fill("New password", "another long one")
-	b.click("Change password")
-	b.at("/sign-in")
-	b.sees("Your password is changed")
-	b.signIn("alice")
-	b.sees("The user name and password do not match")
-	b.fill("User name", "alice")
-	b.fill("Password", "another long one")
-	b.click("Continue")
-	b.typeCode()
-	b.at("/")
-}
-
 // Everything works without JavaScript: setup, codes, a code, a backup code, and
 // the settings.
 func TestPage_WithoutJavaScript(t *testing.T) {
@@ -234,66 +193,75 @@ func TestPage_WithoutJavaScript(t *testing.T) {
 	b.at("/")
 }
 
+// keyboard is a person who has no mouse.
+type keyboard struct{ *tab }
+
+func (k keyboard) press(keys string) {
+	k.t.Helper()
+	k.do("typing", chromedp.KeyEvent(keys))
+	if !evaluate[bool](k.tab, `document.activeElement === document.body || getComputedStyle(document.activeElement).outlineStyle !== "none"`) {
+		k.t.Errorf("the focus is not seen, on %s", k.path())
+	}
+}
+
+// enter types into what has the focus, and sends it.
+func (k keyboard) enter(keys string) {
+	k.t.Helper()
+	k.leads("typing", chromedp.KeyEvent(keys+kb.Enter))
+}
+
+// ready waits until a field has the focus by itself: what is typed before is lost.
+func (k keyboard) ready() {
+	k.t.Helper()
+	k.do("waiting for the field", chromedp.Poll[chromedp.Void](`document.activeElement.tagName === "INPUT"`))
+}
+
+// to presses the tab key until what has the focus reads so.
+func (k keyboard) to(words string) {
+	k.t.Helper()
+	for range 40 {
+		if evaluate[bool](k.tab, fmt.Sprintf(`[document.activeElement.ariaLabel, document.activeElement.innerText, document.activeElement.name].includes(%q)`, words)) {
+			return
+		}
+		k.press(kb.Tab)
+	}
+	k.check(fmt.Errorf("no focus"), "the tab key to %q", words)
+}
+
 // Everything can be done with the keyboard alone, and the focus is always seen.
 func TestPage_KeyboardOnly(t *testing.T) {
 	s := newSite(t, false)
 	b := s.browser()
-	press := func(keys string) {
-		t.Helper()
-		b.do("typing", chromedp.KeyEvent(keys))
-		if !evaluate[bool](b, `document.activeElement === document.body || getComputedStyle(document.activeElement).outlineStyle !== "none"`) {
-			t.Errorf("the focus is not seen, on %s", b.path())
-		}
-	}
-	enter := func(keys string) {
-		t.Helper()
-		b.leads("typing", chromedp.KeyEvent(keys+kb.Enter))
-	}
-	// ready waits until a field has the focus by itself: what is typed before is lost.
-	ready := func() {
-		t.Helper()
-		b.do("waiting for the field", chromedp.Poll[chromedp.Void](`document.activeElement.tagName === "INPUT"`))
-	}
-	// to presses the tab key until what has the focus reads so.
-	to := func(words string) {
-		t.Helper()
-		for range 40 {
-			if evaluate[bool](b, fmt.Sprintf(`[document.activeElement.ariaLabel, document.activeElement.innerText, document.activeElement.name].includes(%q)`, words)) {
-				return
-			}
-			press(kb.Tab)
-		}
-		b.check(fmt.Errorf("no focus"), "the tab key to %q", words)
-	}
+	k := keyboard{b}
 	b.visit("/sign-in")
-	ready()
-	press("alice" + kb.Tab + demoPassword)
-	enter("")
+	k.ready()
+	k.press("alice" + kb.Tab + demoPassword)
+	k.enter("")
 	b.at("/setup")
 	b.scanQR()
 	s.later(30 * time.Second)
-	to("code")
-	enter(b.code())
+	k.to("code")
+	k.enter(b.code())
 	b.at("/codes")
-	to("saved")
-	press(" ")
-	enter("")
+	k.to("saved")
+	k.press(" ")
+	k.enter("")
 	b.at("/")
-	to("Skip to content")
-	to("Security")
-	enter("")
+	k.to("Skip to content")
+	k.to("Security")
+	k.enter("")
 	s.later(6 * time.Minute)
-	to("Rename Authenticator app")
-	enter("")
+	k.to("Rename Authenticator app")
+	k.enter("")
 	b.at("/verify")
-	ready()
-	enter(b.code())
-	ready()
-	enter("Phone")
+	k.ready()
+	k.enter(b.code())
+	k.ready()
+	k.enter("Phone")
 	b.at("/security")
 	b.sees("Phone")
-	to("Sign out")
-	enter("")
+	k.to("Sign out")
+	k.enter("")
 	b.at("/sign-in")
 }
 

@@ -1,6 +1,7 @@
-// Command webapp is a whole web application that uses mfa: sign-in, an
-// authenticator app, codes by email and SMS, backup codes, remembered browsers, and
-// a security page. Every user must have a second factor.
+// Command webapp is a whole web application that uses mfa: sign-in with a password,
+// its change and its recovery by mail, an authenticator app, codes by email and SMS,
+// backup codes, remembered browsers, and a security page. Every user must have a
+// second factor.
 //
 //	go run ./examples/webapp
 //
@@ -10,9 +11,9 @@
 //	go run ./examples/webapp -store memory
 //	go run ./examples/webapp -store postgres://app@127.0.0.1/app
 //
-// What it would mail and text is shown at /dev/inbox. Its users are in memory: a
-// password, address or number that was changed is the old one again after a
-// restart. It works over plain http and has a page that moves its clock: it is made
+// What it would mail and text is shown at /dev/inbox; the links there begin with
+// what -url says. Its users are in memory, their passwords in the store: an address
+// or number that was changed is the old one again after a restart, a password is not. It works over plain http and has a page that moves its clock: it is made
 // to be read and tried, and to run on one's own machine only.
 package main
 
@@ -38,17 +39,18 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "the `address` to listen on; port 0 takes any that is free")
 	optional := flag.Bool("optional", false, "leave it to each user whether to have a second factor")
 	store := flag.String("store", "sqlite:webapp.db", storeUsage)
+	base := flag.String("url", "", "the `URL` that links in mails begin with; http:// and the address that it listens on, unless given")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Stdout, *addr, *store, *optional); err != nil {
+	if err := run(ctx, os.Stdout, *addr, *base, *store, *optional); err != nil {
 		fmt.Fprintln(os.Stderr, "webapp:", err)
 		os.Exit(1)
 	}
 }
 
 // run serves until ctx is done.
-func run(ctx context.Context, out io.Writer, addr, location string, optional bool) (err error) {
+func run(ctx context.Context, out io.Writer, addr, base, location string, optional bool) (err error) {
 	storage, err := openStorage(ctx, location)
 	if err != nil {
 		return err
@@ -58,6 +60,10 @@ func run(ctx context.Context, out io.Writer, addr, location string, optional boo
 	if err != nil {
 		return err
 	}
+	if err := a.register(ctx); err != nil {
+		return err
+	}
+	defer a.jobs.start(a.log)()
 	if storage.sweeps {
 		ctx, stop := context.WithCancel(ctx)
 		var sweeper sync.WaitGroup
@@ -69,9 +75,13 @@ func run(ctx context.Context, out io.Writer, addr, location string, optional boo
 	if err != nil {
 		return err
 	}
+	if base == "" {
+		base = "http://" + ln.Addr().String()
+	}
+	a.inbox.from(base)
 	fmt.Fprintf(out, `%[1]s is running at http://%[2]s
 
-Users: alice, bob, carol and dave; the password of each is %[3]q.
+Users: alice, bob, carol and dave; the password of each is %[3]q until it is changed.
 All but dave have an email address; alice and carol have a mobile number, and carol's is not confirmed.
 Have an authenticator app at hand, or this command and the key shown under the QR code:
 
@@ -82,6 +92,7 @@ Emails and text messages are at http://%[2]s/dev/inbox
 Things to try: sign in and set up an app, sign out and in again with a code or a backup code,
 as alice with a code by SMS, have the browser remembered and let a week pass at /dev/clock,
 open a second browser and end its session from the security page,
+forget the password of alice and choose another, and change it once more on the security page,
 or stop this program and start it again: whoever was signed in still is.
 With -optional nobody has to: turn on codes by email and nothing else, and off again.
 `, issuer, ln.Addr(), demoPassword)
@@ -110,6 +121,7 @@ type app struct {
 	pages    pages
 	clock    *clock
 	inbox    *inbox
+	jobs     jobs
 	log      *slog.Logger
 	optional bool
 	remember time.Duration // for how long a browser may be
@@ -118,7 +130,7 @@ type app struct {
 // newApp puts the application together. Options change the configuration of the
 // guard, for tests.
 func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app, error) {
-	a := &app{users: newDirectory("alice", "bob", "carol", "dave"), clock: &clock{}, inbox: &inbox{}, log: log, optional: optional}
+	a := &app{users: newDirectory("alice", "bob", "carol", "dave"), clock: &clock{}, inbox: &inbox{}, jobs: newJobs(), log: log, optional: optional}
 
 	// In memory and with new keys, unless the options say otherwise.
 	keys, err := mfa.ParseKeys(mfa.NewKey())
@@ -133,6 +145,10 @@ func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app
 	if optional {
 		rules.Require = mfa.RequireOff
 	}
+	// What many sites ask for, and not the present one again. The zero policy is
+	// stronger: 15 characters, or 8 where a second factor is always asked besides.
+	passwords := mfa.PolicyClassic().Password
+	passwords.History = 1
 	config := mfa.Config{
 		Issuer:   issuer,
 		Store:    new(mfa.MemoryStore),
@@ -140,7 +156,7 @@ func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app
 		Keys:     keys,
 		Notifier: a.inbox,
 		Locator:  places{},
-		Policy:   mfa.Policy{Rules: rules},
+		Policy:   mfa.Policy{Rules: rules, Password: passwords},
 		OnEvent:  mfa.LogEvents(log),
 		Now:      a.clock.Now,
 	}
@@ -179,8 +195,6 @@ func (a *app) handler() http.Handler {
 	mux.HandleFunc("GET /sign-in", a.signInPage)
 	mux.HandleFunc("POST /sign-in", a.signIn)
 	mux.Handle("POST /sign-out", a.web.SignOut())
-	mux.HandleFunc("GET /undo", a.undoPage)
-	mux.HandleFunc("POST /undo", a.undo)
 
 	step("GET /verify", mfa.StepVerify, a.verifyPage)
 	step("POST /verify", mfa.StepVerify, a.verify)
@@ -191,8 +205,6 @@ func (a *app) handler() http.Handler {
 	step("GET /codes", mfa.StepSaveCodes, a.codesPage)
 	step("GET /codes/download", mfa.StepSaveCodes, a.codesDownload)
 	step("POST /codes", mfa.StepSaveCodes, a.codes)
-	step("GET /new-password", mfa.StepNewPassword, a.newPasswordPage)
-	step("POST /new-password", mfa.StepNewPassword, a.newPassword)
 	mux.Handle("POST /cancel", a.web.Cancel())
 
 	session("GET /{$}", a.homePage)
@@ -211,6 +223,8 @@ func (a *app) handler() http.Handler {
 	session("POST /security/revoke", a.revoke)
 	session("POST /security/revoke-others", a.revokeOthers)
 
+	a.passwordRoutes(mux)
+
 	mux.HandleFunc("GET /dev/clock", a.clockPage)
 	mux.HandleFunc("POST /dev/clock", a.moveClock)
 	mux.HandleFunc("GET /dev/inbox", a.inboxPage)
@@ -218,6 +232,31 @@ func (a *app) handler() http.Handler {
 	mux.Handle("GET /static/", static())
 	mux.HandleFunc("/", a.notFound)
 	return a.web.Protect(http.MaxBytesHandler(mux, 64<<10))
+}
+
+// passwordRoutes are the pages around passwords.
+func (a *app) passwordRoutes(mux *http.ServeMux) {
+	session := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, a.web.RequireSession(h)) }
+	step := func(pattern string, h http.HandlerFunc) {
+		mux.Handle(pattern, a.web.RequirePending(h, mfa.StepNewPassword))
+	}
+
+	session("GET /security/password", a.passwordPage)
+	session("POST /security/password", a.changePassword)
+	session("POST /security/password/check", a.checkPassword)
+	step("GET /new-password", a.newPasswordPage)
+	step("POST /new-password", a.newPassword)
+	step("POST /new-password/check", a.checkPassword)
+
+	mux.HandleFunc("GET /recover", a.recoverPage)
+	mux.HandleFunc("POST /recover", a.recover)
+	mux.HandleFunc("GET /recover/sent", a.recoverSentPage)
+	mux.HandleFunc("GET /reset", private(a.resetPage))
+	mux.HandleFunc("POST /reset", private(a.reset))
+	mux.HandleFunc("GET /reset/over", a.overPage)
+	mux.HandleFunc("GET /undo", private(a.undoPage))
+	mux.HandleFunc("POST /undo", private(a.undo))
+	mux.HandleFunc("GET /undo/over", a.overPage)
 }
 
 // failed answers what no page can. What happened is for the log alone.

@@ -37,16 +37,17 @@ type pages map[string]*template.Template
 
 func parsePages(now func() time.Time, where mfa.Locator) (pages, error) {
 	layout, err := template.New("layout.html").Funcs(template.FuncMap{
-		"ago":  func(t time.Time) string { return ago(now().Sub(t)) },
-		"in":   func(t time.Time) string { return wait(t.Sub(now())) },
-		"date": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
-		"left": func(t time.Time) int { return max(0, int(t.Sub(now()).Round(time.Second)/time.Second)) },
-		"near": func(addr netip.Addr) string { return where.Locate(addr) },
-		"week": lasting,
-		"text": text,
-		"deed": deed,
-		"jump": func(d time.Duration) string { return wait(d) },
-		"list": func(v ...any) []any { return v },
+		"ago":    func(t time.Time) string { return ago(now().Sub(t)) },
+		"in":     func(t time.Time) string { return wait(t.Sub(now())) },
+		"date":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
+		"left":   func(t time.Time) int { return max(0, int(t.Sub(now()).Round(time.Second)/time.Second)) },
+		"near":   func(addr netip.Addr) string { return where.Locate(addr) },
+		"week":   lasting,
+		"text":   text,
+		"deed":   deed,
+		"advice": advice,
+		"jump":   func(d time.Duration) string { return wait(d) },
+		"list":   func(v ...any) []any { return v },
 	}).ParseFS(files, "templates/layout.html")
 	if err != nil {
 		return nil, err
@@ -118,7 +119,11 @@ func (a *app) renderStatus(w http.ResponseWriter, r *http.Request, status int, n
 	problem, _ := mfahttp.ProblemOf(r)
 	p.Undelivered = problem == mfahttp.ProblemUndelivered
 	p.Unsent = p.Undelivered || problem == mfahttp.ProblemTooSoon
-	if p.Alert = alert(r, name); p.Alert == "" {
+	p.Alert = alert(r, name)
+	if f, ok := data.(passwordForm); ok && f.Refused {
+		p.Alert = "That password cannot be used. What it misses is marked below."
+	}
+	if p.Alert == "" {
 		p.Done = done[r.FormValue("done")]
 	}
 	var b bytes.Buffer
@@ -196,7 +201,7 @@ var refused = map[string]string{
 	"setup":              "That code was not accepted. Type the six digits the app shows now. If it happens again, check the time on your phone.",
 	"setup email_code":   sentRefused,
 	"setup sms_code":     sentRefused,
-	"new-password":       "Choose a password of at least 8 characters that is not your old one.",
+	"password":           "That is not your present password.",
 }
 
 const threeApps = "You have three authenticator apps already. Remove one first."
@@ -217,7 +222,8 @@ var done = map[string]string{
 	"codes":      "Your new backup codes are ready. The old ones no longer work.",
 	"asked":      "Your choice is saved.",
 	"revoked":    "Signed out. Those browsers have to sign in again.",
-	"password":   "Your password is changed. Sign in with the new one.",
+	"changed":    "Your password is changed. Every other browser has to sign in again.",
+	"reset":      "Your password is changed. Sign in with the new one.",
 	"method-on":  "Turned on. From now on, sign-in asks for a code.",
 	"method-off": "Turned off. No more codes are sent there.",
 	"address":    "Confirmed. Codes can be sent there from now on.",
@@ -239,6 +245,14 @@ func deed(e mfa.Event) string {
 		return s
 	}
 	return text(e.Name)
+}
+
+// advice says what Overview.Advice means.
+func advice(why mfa.Reason) string {
+	if why == mfa.ReasonCompromised { // the event of that name tells something else
+		return "Change your password. Somebody else may know it."
+	}
+	return text(why)
 }
 
 var texts = map[string]string{
@@ -278,6 +292,7 @@ var texts = map[string]string{
 	"sessions_ended":            "Browser signed out",
 	"factors_reset":             "Two-step verification reset by support",
 	"credentials_changed":       "Password changed",
+	"reset_sent":                "Link to a new password sent",
 
 	"advise_factor":          "Turn on two-step verification with an authenticator app. A password alone can be guessed, reused or stolen.",
 	"advise_app":             "Set up an authenticator app. Its codes are safer than those sent by email or SMS, which others can read or redirect.",
@@ -294,6 +309,7 @@ var texts = map[string]string{
 	"sms_code_on":      "turn on codes by SMS",
 	"sms_code_off":     "turn off codes by SMS",
 	"revoke_session":   "sign out another browser",
+	"change_password":  "change your password",
 }
 
 // ago says how long something is past.

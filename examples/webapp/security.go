@@ -135,22 +135,10 @@ func (a *app) revokeOthers(w http.ResponseWriter, r *http.Request) {
 }
 
 // newCodes asks for the password besides, and leads to the page that shows the
-// codes. The fresh proof comes first: without it a stolen session could be used to
-// guess the password here.
+// codes. The library asks for the fresh proof first: without it a stolen session could
+// be used to guess the password here.
 func (a *app) newCodes(w http.ResponseWriter, r *http.Request) {
-	s := mfahttp.SessionFrom(r.Context())
-	const confirm = "/security/confirm?do=codes"
-	out, err := s.StepUp(r.Context(), mfa.ToConfirm("new_backup_codes"), confirm)
-	if err != nil || out.Pending != nil {
-		a.web.Next(w, r, out, err)
-		return
-	}
-	u, _ := a.users.byID(s.User())
-	if _, ok := a.users.check(u.name, r.PostFormValue("password")); !ok {
-		http.Redirect(w, r, confirm+"&error=refused", http.StatusSeeOther)
-		return
-	}
-	out, err = s.NewBackupCodes(r.Context(), "")
+	out, err := mfahttp.SessionFrom(r.Context()).NewBackupCodes(r.Context(), r.PostFormValue("password"))
 	a.web.Next(w, r, out, err)
 }
 

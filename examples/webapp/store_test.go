@@ -41,7 +41,7 @@ func start(t *testing.T, location string) (base string, stop func()) {
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := run(ctx, in, "127.0.0.1:0", location, true)
+		err := run(ctx, in, "127.0.0.1:0", "", location, true)
 		in.CloseWithError(errors.Join(err, io.EOF))
 		ended <- err
 	}()

@@ -50,6 +50,49 @@ for (const button of document.querySelectorAll("[data-wait]")) {
 	count();
 }
 
+// What a new password has to meet is marked while it is typed: the server knows. It
+// is asked once the typing pauses.
+for (const field of document.querySelectorAll("[data-check]")) {
+	const lines = Array.from(document.querySelectorAll("#requirements > li"));
+	const mark = (line, state) => {
+		line.className = state;
+		line.querySelector(".unseen").textContent = state && (state === "met" ? "Met: " : "Missing: ");
+		if ("rare" in line.dataset) line.hidden = state !== "missing";
+	};
+	let turn = 0;
+	field.addEventListener("input", () => {
+		const mine = ++turn;
+		setTimeout(async () => {
+			if (mine !== turn) return;
+			let met = {};
+			try {
+				if (field.value && field.value.length <= 1000) { // 4096 bytes are the most that it takes
+					const answer = await fetch(field.dataset.check, { method: "POST", body: new URLSearchParams({ password: field.value }), redirect: "manual" });
+					if (answer.ok) met = await answer.json();
+				}
+			} catch { /* offline: the form says it when it is sent */ }
+			if (mine !== turn) return;
+			for (const line of lines) {
+				const known = line.dataset.reason in met && !("late" in line.dataset);
+				mark(line, known ? (met[line.dataset.reason] ? "met" : "missing") : "");
+			}
+			const missing = lines.filter((line) => line.className === "missing");
+			document.getElementById("missing").textContent = missing.length ? `${missing.length} missing` : lines.some((line) => line.className) ? "Nothing missing" : "";
+		}, 250);
+	});
+}
+
+for (const button of document.querySelectorAll("[data-show]")) {
+	const field = document.getElementById(button.dataset.show);
+	button.hidden = false;
+	button.addEventListener("click", () => {
+		const shown = field.type === "password";
+		field.type = shown ? "text" : "password"; // password managers know it by its autocomplete
+		button.setAttribute("aria-pressed", shown);
+	});
+	field.form.addEventListener("submit", () => { field.type = "password"; }); // so that no history of forms keeps it
+}
+
 // A page that the back button brings from memory may be of a session that ended.
 window.addEventListener("pageshow", (event) => {
 	if (event.persisted) location.reload();
