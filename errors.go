@@ -248,6 +248,8 @@ const (
 	ReasonAdviseApp      Reason = "advise_app"             // an app is safer than codes by mail or text message
 	ReasonAdviseCodes    Reason = "advise_codes"           // few backup codes are left, or none, or they were not saved
 	ReasonAdviseSessions Reason = "advise_review_sessions" // several sessions: are they all yours?
+	ReasonAdviseUnique   Reason = "advise_unique_password" // use the password nowhere else: that cannot be found out
+	ReasonAdviseMail     Reason = "advise_secure_mail"     // codes and links go to a mail account: protect it as well as this one
 )
 
 // Why a new password is refused. Each is the Reason of a Requirement.

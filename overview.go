@@ -122,6 +122,12 @@ func (s *state) advice() []Reason {
 	if len(s.sessions) > 1 {
 		advice = append(advice, ReasonAdviseSessions)
 	}
+	if s.checks() || a.SSO == nil { // of who signs in at a provider it is known that she has none
+		advice = append(advice, ReasonAdviseUnique)
+	}
+	if _, why := s.reach(EmailCode); why == "" {
+		advice = append(advice, ReasonAdviseMail)
+	}
 	return advice
 }
 

@@ -216,6 +216,7 @@ func TestRow_E12_ReasonsStay(t *testing.T) {
 		ReasonRulesChanged=rules_changed ReasonRulesConfigured=rules_configured ReasonSSOTrusted=sso_trusted
 		ReasonSSOWaived=sso_waived ReasonTooManyActions=too_many_actions
 		ReasonAdviseFactor=advise_factor ReasonAdviseCodes=advise_codes ReasonAdviseSessions=advise_review_sessions
+		ReasonAdviseUnique=advise_unique_password ReasonAdviseMail=advise_secure_mail
 		ReasonAdviseApp=advise_app ReasonNoCodeSent=no_code_sent ReasonSentTooOften=sent_too_often ReasonSMSRefused=sms_refused
 		ReasonUndelivered=undelivered ReasonNoNotifier=no_notifier ReasonNoAddress=no_address ReasonAddressUnproven=address_unproven
 		ReasonAddressChanged=address_changed ReasonUnknownBrowser=unknown_browser ReasonRemembered=remembered_browser

@@ -298,6 +298,8 @@ var texts = map[string]string{
 	"advise_app":             "Set up an authenticator app. Its codes are safer than those sent by email or SMS, which others can read or redirect.",
 	"advise_codes":           "Get new backup codes. You have few left, or never recorded them, and they are the way back when your phone is lost.",
 	"advise_review_sessions": "You are signed in on more than one browser. Check that you know each of them.",
+	"advise_unique_password": "Use this password nowhere else: when another site is broken into, it is tried here.",
+	"advise_secure_mail":     "Protect your mail account as well as this one: codes and links to a new password go there.",
 
 	"add_totp":         "add an authenticator app",
 	"rename_totp":      "rename an authenticator app",
