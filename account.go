@@ -2,7 +2,6 @@ package mfa
 
 import (
 	"context"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -126,53 +125,6 @@ func (a *account) holds() bool { return a.has(TOTP) || a.has(SMSCode) || a.has(E
 // has reports whether m is a factor of the user.
 func (a *account) has(m Method) bool {
 	return m == TOTP && len(a.TOTP) > 0 || a.Addresses[m.String()].Held
-}
-
-// held returns what the user can be asked for, best first, and what may be used
-// now.
-func (s *state) held() []holding {
-	a := &s.account.data
-	var held []holding
-	add := func(m Method, lost, spare bool) { held = append(held, holding{m, s.usability(m, lost), spare}) }
-	if a.has(TOTP) {
-		add(TOTP, !slices.ContainsFunc(a.TOTP, func(t authenticator) bool { return s.g.ring.Knows(t.Sealed) }), false)
-	}
-	switches := s.switches()
-	for _, held := range []bool{true, false} { // what is merely on by default comes after
-		for _, w := range switches {
-			if w.On && w.Held == held {
-				add(w.Method, w.Why != "", !w.Held)
-			}
-		}
-	}
-	if len(a.Codes) > 0 {
-		add(BackupCode, false, false)
-	}
-	return held
-}
-
-// usability returns what the wrong proofs so far leave of m.
-func (s *state) usability(m Method, lost bool) usability {
-	t := s.account.data.Tries[m.String()]
-	switch {
-	case lost || s.account.data.disabled(s.g.policy.Limits, m):
-		return unusable
-	case t.left(s.g.policy.Limits, m, s.now) > 0:
-		return waiting
-	}
-	return usable
-}
-
-// reachable returns the methods by which a code could be sent to an address that
-// is known to be the user's, whether or not she uses them as a factor.
-func (s *state) reachable() []holding {
-	var by []holding
-	for _, m := range []Method{EmailCode, SMSCode} {
-		if _, why := s.reach(m); why == "" {
-			by = append(by, holding{method: m, state: s.usability(m, false)})
-		}
-	}
-	return by
 }
 
 // disabled reports whether m must be bound anew. Imported backup codes that could be

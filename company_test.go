@@ -122,6 +122,44 @@ func TestRow_B1_B9_OwnersDecide(t *testing.T) {
 	}
 }
 
+// TestRow_B2_B5_TextAsAlternative: while the owner has not switched text messages on,
+// the code page does not offer them to a user who has a number; from then on it does.
+func TestRow_B2_B5_TextAsAlternative(t *testing.T) {
+	c := newCompany(t, postal)
+	c.Users.Add(mfa.User{
+		ID: "dave", ManagedBy: "acme", Orgs: []mfa.Membership{{Org: "acme"}}, Phone: annPhone, PhoneVerified: true,
+	})
+	c.enroll("dave")
+	app := mfa.Rules{Require: mfa.RequireAtSignIn}
+	both := app
+	both.Methods = []mfa.Method{mfa.TOTP, mfa.SMSCode}
+	for _, step := range []struct {
+		name    string
+		rules   mfa.Rules
+		offered bool
+	}{{"off", app, false}, {"on", both, true}, {"off again", app, false}} {
+		c.set(step.rules)
+		p := c.pending(c.signIn("dave"))
+		if got := slices.Contains(p.Need().Methods, mfa.SMSCode); got != step.offered {
+			t.Errorf("%s: text messages are offered: %t, want %t", step.name, got, step.offered)
+		}
+		c.Clock.Advance(time.Minute)
+		if _, err := p.Send(t.Context(), mfa.SMSCode); (err == nil) != step.offered {
+			t.Errorf("%s: sending one: %v (%s)", step.name, err, mfa.ReasonOf(err))
+		}
+	}
+	c.set(both)
+	c.Clock.Advance(time.Minute)
+	p := c.pending(c.signIn("dave"))
+	if _, err := p.Send(t.Context(), mfa.SMSCode); err != nil {
+		t.Fatal(err)
+	}
+	out, err := p.Verify(t.Context(), mfa.Proof{Method: mfa.SMSCode, Code: c.Inbox.Code(t, annPhone)})
+	if err != nil || out.Session == nil {
+		t.Errorf("signing in with it: %v (%s)", err, mfa.ReasonOf(err))
+	}
+}
+
 // TestRow_C1_C2_MandatoryAndSSO: where the installation asks everybody, a first
 // sign-in leads to enrollment; a sign-in over its own connection that is waived
 // asks for nothing, also of who turned a factor on.

@@ -69,21 +69,6 @@ type rule struct {
 	excused  Reason // why it does not ask this user, "" when it does
 }
 
-// holding is one method that the user can be asked for.
-type holding struct {
-	method Method
-	state  usability
-	spare  bool // usable beside a factor, and none itself: its code was never accepted
-}
-
-type usability int
-
-const (
-	usable   usability = iota + 1
-	waiting            // locked for a while
-	unusable           // disabled, or sealed under a lost key
-)
-
 // verdict is what the decision found: refused, or a step that is missing, or
 // neither: allowed.
 type verdict struct {
@@ -441,25 +426,4 @@ func (s situation) proven(by []holding, since time.Time) bool {
 // ahead than it may be old comes from before the clock was set back: not recent.
 func (s situation) recent(at, since time.Time) bool {
 	return !at.Before(since) && at.Sub(s.now) <= s.now.Sub(since)
-}
-
-// factors returns the holdings that make a user hold a factor: all but backup
-// codes, which only stand in for one, and what is spare.
-func factors(held []holding) []holding {
-	return slices.DeleteFunc(slices.Clone(held), func(h holding) bool { return h.method == BackupCode || h.spare })
-}
-
-// besidesMail returns held without codes by mail, if a factor is left then: whoever
-// reads the user's mail must not get at what else she holds, nor add to it.
-func besidesMail(held []holding) []holding {
-	rest := slices.DeleteFunc(slices.Clone(held), func(h holding) bool { return h.method == EmailCode })
-	if len(factors(rest)) == 0 {
-		return held
-	}
-	return rest
-}
-
-// holds reports whether m is among held.
-func holds(held []holding, m Method) bool {
-	return slices.ContainsFunc(held, func(h holding) bool { return h.method == m })
 }
