@@ -274,21 +274,10 @@ func (s *state) acceptable(ctx context.Context, c *candidate) error {
 	if err := weak(p.check(c.text, facts)); err != nil {
 		return err
 	}
-	if p.History > 0 {
-		last := append([][]byte{s.account.data.Password.Sealed}, s.account.data.Password.Past...)
-		for _, sealed := range last[:min(len(last), p.History)] {
-			hash, err := s.openHash(sealed)
-			if err != nil {
-				return err
-			}
-			if hash == "" {
-				continue
-			}
-			again, err := c.past.matches(ctx, hash, c.text)
-			if err != nil {
-				return err
-			}
-			facts.reused = facts.reused || again
+	if p.History > 0 || s.account.data.Compromised {
+		var err error
+		if facts.reused, err = s.usedBefore(ctx, c); err != nil {
+			return err
 		}
 	}
 	if !c.asked {
@@ -299,6 +288,35 @@ func (s *state) acceptable(ctx context.Context, c *candidate) error {
 		s.tell(Event{Name: EventBreachUnchecked, Method: Password, Reason: facts.breach})
 	}
 	return weak(p.check(c.text, facts))
+}
+
+// usedBefore reports whether a new password is the present one or one of those before
+// it. Of a host's own it is asked about the present one alone, and only when somebody
+// else knows that.
+func (s *state) usedBefore(ctx context.Context, c *candidate) (bool, error) {
+	if s.g.passwords != nil {
+		if !s.account.data.Compromised {
+			return false, nil
+		}
+		found, err := s.comparePassword(ctx, c.past, c.text)
+		return found != phc.Mismatch, err
+	}
+	used, last := false, append([][]byte{s.account.data.Password.Sealed}, s.account.data.Password.Past...)
+	for _, sealed := range last[:min(len(last), max(s.g.policy.Password.History, 1))] {
+		hash, err := s.openHash(sealed)
+		if err != nil {
+			return false, err
+		}
+		if hash == "" {
+			continue
+		}
+		again, err := c.past.matches(ctx, hash, c.text)
+		if err != nil {
+			return false, err
+		}
+		used = used || again
+	}
+	return used, nil
 }
 
 func weak(all []Requirement) error {

@@ -31,7 +31,8 @@ type PasswordPolicy struct {
 	Max int
 	// History is how many of the last passwords may not come back, the present one
 	// included: 1 refuses that alone. Each costs a hash at a change. Zero: none; the
-	// standard asks for none. 0 to 24.
+	// standard asks for none. 0 to 24. One that must be replaced because somebody else
+	// may know it never comes back at once.
 	History int
 	// Upper, Lower and Digit ask for a character of Unicode category Lu, Ll or Nd.
 	// Zero: not asked. The standard forbids such rules (section 3.1.1.2): people
@@ -156,7 +157,7 @@ func (p PasswordPolicy) check(password string, facts passwordFacts) []Requiremen
 	add(ReasonPasswordPattern, "Not a repetition, a sequence or a row of keys", !guessable.Pattern(password, least))
 	words := guessable.Words(norm.NFC.String(strings.Join(slices.Concat(facts.names, p.Context), "\n")))
 	add(ReasonPasswordContext, "Not just a name or an address of yours or ours", !guessable.Context(password, words))
-	if p.History > 0 {
+	if p.History > 0 || facts.reused {
 		sentence := "Not your present password"
 		if p.History > 1 {
 			sentence = fmt.Sprintf("Not one of your last %d passwords", p.History)

@@ -318,10 +318,11 @@ func TestR22_Breach(t *testing.T) {
 	}
 }
 
-// TestR22_History: a password that was used before is refused, if the policy asks.
+// TestR22_History: a password that was used before is refused. Whether it was is looked
+// up if the policy asks, or if the present one must be replaced.
 func TestR22_History(t *testing.T) {
 	const password = "another cup of coffee"
-	for n, want := range map[int][]mfa.Reason{0: nil, 1: {mfa.ReasonPasswordReused}, 24: {mfa.ReasonPasswordReused}} {
+	for n, want := range map[int][]mfa.Reason{0: {mfa.ReasonPasswordReused}, 1: {mfa.ReasonPasswordReused}, 24: {mfa.ReasonPasswordReused}} {
 		if got := unmet(mfa.PasswordPolicy{History: n}, password, mfa.PasswordFacts{Reused: true}); !slices.Equal(got, want) {
 			t.Errorf("History %d: refused for %v", n, got)
 		}

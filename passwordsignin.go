@@ -95,10 +95,13 @@ func (a *passwordAttempt) signIn(ctx context.Context) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if a.user.ID == "" || a.locked || s.passwordLocked(a.known) {
-		return a.miss(ctx, s)
-	}
-	if found == phc.Mismatch {
+	if found == phc.Mismatch || a.user.ID == "" || a.locked || s.passwordLocked(a.known) {
+		// It was compared: a client that hangs up now is counted all the same.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+		defer cancel()
+		if a.user.ID == "" || a.locked || s.passwordLocked(a.known) {
+			return a.miss(ctx, s)
+		}
 		return a.count(ctx)
 	}
 	if found == phc.MatchStale && a.g.passwords == nil {
