@@ -32,7 +32,10 @@ func newHost(t *testing.T, rules mfa.Rules, options ...func(*mfahttp.Config)) *h
 	t.Helper()
 	h := &host{Kit: mfatest.New(t, func(c *mfa.Config) { c.Policy.Rules = rules })}
 	acme := []mfa.Membership{{Org: "acme"}}
-	h.Users.Add(mfa.User{ID: "alice", Orgs: acme}, mfa.User{ID: "bob", Orgs: acme})
+	h.Users.Add(
+		mfa.User{ID: "alice", Orgs: acme}, mfa.User{ID: "bob", Orgs: acme},
+		mfa.User{ID: "olivia", Orgs: []mfa.Membership{{Org: "acme", Role: mfa.RoleOwner}}, Admin: true},
+	)
 	c := mfahttp.Config{
 		Guard: h.Guard, Pages: pages(), NoProxies: true, Now: h.Clock.Now,
 		Error: func(w http.ResponseWriter, r *http.Request, status int, err error) {
@@ -93,6 +96,10 @@ func newHost(t *testing.T, rules mfa.Rules, options ...func(*mfahttp.Config)) *h
 	})
 	mux.Handle("GET /home", web.RequireSession(http.HandlerFunc(show)))
 	mux.Handle("GET /org/{org}", web.RequireEntry(func(r *http.Request) string { return r.PathValue("org") }, http.HandlerFunc(show)))
+	session("/admin/{org}", func(r *http.Request, s *mfa.Session) (mfa.Outcome, error) {
+		return administer(r, s, r.PathValue("org"))
+	})
+	session("/admin", func(r *http.Request, s *mfa.Session) (mfa.Outcome, error) { return administer(r, s, "") })
 	mux.Handle("GET /step-up", web.RequireSession(http.HandlerFunc(show)))
 	mux.Handle("/step-up", web.StepUp())
 	session("POST /codes", func(r *http.Request, s *mfa.Session) (mfa.Outcome, error) { return s.NewBackupCodes(r.Context(), "") })
@@ -111,6 +118,14 @@ func newHost(t *testing.T, rules mfa.Rules, options ...func(*mfahttp.Config)) *h
 	mux.Handle("/cancel", web.Cancel())
 	h.handler = web.Protect(mux)
 	return h
+}
+
+// administer does what an administrator's page does first.
+func administer(r *http.Request, s *mfa.Session, org string) (mfa.Outcome, error) {
+	if _, err := s.Admin(r.Context(), org); err != nil {
+		return mfa.Outcome{}, err
+	}
+	return mfa.Outcome{Session: s}, nil
 }
 
 // method returns the method of this name, an app for none.
@@ -212,11 +227,17 @@ func (b *browser) stage() {
 	}
 }
 
-// enrolled returns a browser in which alice is signed in and has an authenticator.
+// enrolled returns a browser in which alice is signed in and has an authenticator,
+// enrolledAs one of somebody else.
 func (h *host) enrolled(t *testing.T) *browser {
 	t.Helper()
+	return h.enrolledAs(t, "alice")
+}
+
+func (h *host) enrolledAs(t *testing.T, name string) *browser {
+	t.Helper()
 	b := h.browser(t)
-	if b.signIn("alice"); b.cookies[sessionCookie] != "" {
+	if b.signIn(name); b.cookies[sessionCookie] != "" {
 		b.leads(b.post("/add"), "/enroll")
 	}
 	b.stage()

@@ -74,7 +74,7 @@ type Pages struct {
 	// host wraps each in RequirePending.
 	Verify, Enroll, SaveCodes, NewPassword string
 	// StepUp tells a signed-in user that a fresh proof is needed, or a new factor. Its
-	// form posts the query it was shown with (action, org or enroll, and to) to
+	// form posts the query it was shown with (action, admin, org, enroll and to) to
 	// Adapter.StepUp: a proof is begun by a POST, so that no link and no image can
 	// begin one.
 	StepUp string

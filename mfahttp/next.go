@@ -106,7 +106,7 @@ func ProblemOf(r *http.Request) (Problem, time.Duration) {
 func (a *Adapter) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e, ok := errors.AsType[*mfa.StepUpError](err); ok {
 		a.show(w, r, a.pages.StepUp, http.StatusForbidden, err,
-			"action", e.Purpose.Action(), "org", e.Purpose.Org(), "enroll", factor(e.Purpose), "to", back(r))
+			append(asked(e.Purpose), "to", back(r))...)
 		return
 	}
 	switch {
@@ -153,6 +153,30 @@ func (a *Adapter) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
+// asked returns p as names and values of a query, for the form of Pages.StepUp.
+func asked(p mfa.Purpose) []string {
+	if org, ok := p.Administers(); ok {
+		return []string{"admin", "yes", "org", org}
+	}
+	return []string{"action", p.Action(), "org", p.Org(), "enroll", factor(p)}
+}
+
+// purpose returns what asked wrote.
+func purpose(r *http.Request) (mfa.Purpose, error) {
+	org, word := r.PostFormValue("org"), r.PostFormValue("enroll")
+	switch {
+	case r.PostFormValue("admin") != "": // org may be "", the installation
+		return mfa.ToAdminister(org), nil
+	case org != "":
+		return mfa.ToEnter(org), nil
+	case word != "":
+		var m mfa.Method
+		err := m.UnmarshalText([]byte(word))
+		return mfa.ToEnroll(m), err
+	}
+	return mfa.ToConfirm(r.PostFormValue("action")), nil
+}
+
 // factor returns the name of the method that p leads to enrolling, or "".
 func factor(p mfa.Purpose) string {
 	for _, m := range []mfa.Method{mfa.TOTP, mfa.EmailCode, mfa.SMSCode} {
@@ -189,7 +213,10 @@ func (a *Adapter) again(w http.ResponseWriter, r *http.Request, status int, err 
 			to += "?" + r.URL.RawQuery // such as which method was chosen
 		}
 	case s != nil && r.URL.Path == a.pages.StepUp:
-		query = append(query, "action", r.FormValue("action"), "org", r.FormValue("org"), "enroll", r.FormValue("enroll"), "to", to)
+		for _, name := range []string{"action", "admin", "org", "enroll"} {
+			query = append(query, name, r.FormValue(name))
+		}
+		query = append(query, "to", to)
 		to = a.pages.StepUp
 	case s != nil && to == "":
 		to = a.pages.Home

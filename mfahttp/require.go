@@ -41,8 +41,10 @@ func (a *Adapter) RequireSession(next http.Handler) http.Handler {
 }
 
 // RequireEntry is RequireSession at the door of the organization that org reads
-// from the request. Whoever the rules ask for more is sent to Pages.StepUp. It
-// says nothing about membership: next checks that.
+// from the request. Whoever the rules ask for more is sent to Pages.StepUp, whoever
+// they will ask from a date on passes until then: see Session.RequiredFrom, and
+// offer her the form of Pages.StepUp with org. It says nothing about membership: next
+// checks that.
 func (a *Adapter) RequireEntry(org func(*http.Request) string, next http.Handler) http.Handler {
 	return a.require(next, func(r *http.Request) (*mfa.Session, error) {
 		return a.guard.Enter(r.Context(), a.cookie(r, sessionCookie), org(r), a.Client(r))
@@ -89,23 +91,18 @@ func (a *Adapter) pending(r *http.Request) (*mfa.Pending, error) {
 }
 
 // StepUp begins the proof or the enrollment that Pages.StepUp announced: a POST to
-// that path with the form values action, org or enroll (the name of a method), and
+// that path with the form values action, org (its door), org with admin (to
+// administer it, without org the installation) or enroll (the name of a method), and
 // to. When nothing is missing it leads on to "to" at once, so that a host can put it
 // before a page for something sensitive.
 func (a *Adapter) StepUp() http.Handler {
 	return a.RequireSession(post(func(w http.ResponseWriter, r *http.Request) {
-		purpose := mfa.ToConfirm(r.PostFormValue("action"))
-		if org := r.PostFormValue("org"); org != "" {
-			purpose = mfa.ToEnter(org)
-		} else if word := r.PostFormValue("enroll"); word != "" {
-			var m mfa.Method
-			if err := m.UnmarshalText([]byte(word)); err != nil {
-				a.Next(w, r, mfa.Outcome{}, err)
-				return
-			}
-			purpose = mfa.ToEnroll(m)
+		to, err := purpose(r)
+		if err != nil {
+			a.Next(w, r, mfa.Outcome{}, err)
+			return
 		}
-		out, err := SessionFrom(r.Context()).StepUp(r.Context(), purpose, heading(r))
+		out, err := SessionFrom(r.Context()).StepUp(r.Context(), to, heading(r))
 		a.Next(w, r, out, err)
 	}))
 }
@@ -141,10 +138,11 @@ func (a *Adapter) Cancel() http.Handler {
 		}
 		a.clearCookie(w, r, pendingCookie)
 		to := heading(r)
+		_, administers := p.Purpose().Administers()
 		switch {
 		case p.Purpose().SignIn():
 			to = a.pages.SignIn
-		case to == "", p.Purpose().Org() != "": // the door would ask again
+		case to == "", p.Purpose().Org() != "", administers: // the page would ask again
 			to = a.pages.Home
 		}
 		a.leave(w, r, to)
