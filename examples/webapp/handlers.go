@@ -56,7 +56,7 @@ func (a *app) verify(w http.ResponseWriter, r *http.Request) {
 func (a *app) setupPage(w http.ResponseWriter, r *http.Request) {
 	p := mfahttp.PendingFrom(r.Context())
 	m := chosen(r, p)
-	data := map[string]any{"Method": m, "Methods": p.Need().Methods, "Sent": p.Sent()}
+	data := map[string]any{"Method": m, "Methods": p.Need().Methods, "SkipUntil": p.Need().SkipUntil, "Sent": p.Sent()}
 	if m == mfa.TOTP {
 		setup, ok := a.staged(w, r)
 		if !ok {

@@ -1,7 +1,7 @@
 // Command webapp is a whole web application that uses mfa: sign-in with a password,
 // its change and its recovery by mail, an authenticator app, codes by email and SMS,
-// backup codes, remembered browsers, and a security page. Every user must have a
-// second factor.
+// backup codes, remembered browsers, and a security page, and two companies whose
+// owners force a second factor on their members. Every user must have one.
 //
 //	go run ./examples/webapp
 //
@@ -82,6 +82,7 @@ func run(ctx context.Context, out io.Writer, addr, base, location string, option
 	fmt.Fprintf(out, `%[1]s is running at http://%[2]s
 
 Users: alice, bob, carol and dave; the password of each is %[3]q until it is changed.
+Companies: alice owns Acme, which manages its users, carol administers it and bob is a member; dave owns Birch, and bob is in both.
 All but dave have an email address; alice and carol have a mobile number, and carol's is not confirmed.
 Have an authenticator app at hand, or this command and the key shown under the QR code:
 
@@ -94,7 +95,8 @@ as alice with a code by SMS, have the browser remembered and let a week pass at 
 open a second browser and end its session from the security page,
 forget the password of alice and choose another, and change it once more on the security page,
 or stop this program and start it again: whoever was signed in still is.
-With -optional nobody has to: turn on codes by email and nothing else, and off again.
+With -optional nobody has to: turn on codes by email and nothing else, and off again;
+or as dave force two-step verification on Birch, and as bob see which of his companies asks for it.
 `, issuer, ln.Addr(), demoPassword)
 
 	server := &http.Server{Handler: a.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
@@ -224,6 +226,7 @@ func (a *app) handler() http.Handler {
 	session("POST /security/revoke-others", a.revokeOthers)
 
 	a.passwordRoutes(mux)
+	a.orgRoutes(mux)
 
 	mux.HandleFunc("GET /dev/clock", a.clockPage)
 	mux.HandleFunc("POST /dev/clock", a.moveClock)

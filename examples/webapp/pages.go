@@ -166,6 +166,8 @@ func alert(r *http.Request, name string) string {
 	switch word := r.FormValue("error"); {
 	case word == "unsaved" && name == "codes":
 		return "Tick the box when you have copied, downloaded or printed your codes."
+	case word == "changed" && name == "org-settings":
+		return "Somebody else has changed these settings meanwhile. Look at them again."
 	case word == "address" && name == "setup" && r.FormValue("method") == mfa.SMSCode.String():
 		return "Type the whole number with the code of its country, such as +44\u00a07700\u00a0900123."
 	case word == "address" && name == "setup":
@@ -210,13 +212,22 @@ var forbidden = map[string]string{
 	"confirm remove": "This is your last authenticator app, and two-step verification is required. Add another one first.",
 	"confirm method": "Two-step verification is required, and you have no other way. Set up an authenticator app first.",
 	"security":       threeApps,
+	"step-up":        "Your account has no access there.",
+	"org-preview":    "Under these settings no owner could enter. Set up one of the ways that they allow first.",
+	"org-members":    "You cannot do that to this member.",
 	"home":           threeApps,
 	"verify":         "No code can be sent there now. Please use another way.",
 	"setup":          "No code can be sent there now. Please use another way.",
 }
 
 var done = map[string]string{
-	"added":      "Your authenticator app is set up.",
+	"added": "Your authenticator app is set up.",
+	"rules": "The settings are saved. They hold from now on.",
+
+	"member-reset":  "Two-step verification is reset. The next sign-in begins with the setup.",
+	"member-unlock": "The pause is over.",
+	"member-end":    "Signed out everywhere.",
+
 	"renamed":    "The new name is saved.",
 	"removed":    "The authenticator app is removed.",
 	"codes":      "Your new backup codes are ready. The old ones no longer work.",
@@ -269,6 +280,10 @@ var texts = map[string]string{
 	"method_unlocked":      "Pause ended by support",
 	"password_compromised": "Wrong codes after the right password",
 	"second_factor_failed": "Wrong codes after the right password",
+	"rules_changed":        "Settings changed",
+	"exempt":               "exempt by name",
+	"sso_waived":           "through single sign-on",
+	"sso_trusted":          "through single sign-on",
 	"factor_added":         "Authenticator app added",
 	"factor_renamed":       "Authenticator app renamed",
 	"factor_removed":       "Authenticator app removed",

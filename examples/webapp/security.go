@@ -26,7 +26,7 @@ func (a *app) homePage(w http.ResponseWriter, r *http.Request) {
 // stepUpPage tells what a proof is needed for; its form begins it.
 func (a *app) stepUpPage(w http.ResponseWriter, r *http.Request) {
 	a.render(w, r, "step-up", map[string]string{
-		"Action": r.FormValue("action"), "Org": r.FormValue("org"), "Enroll": r.FormValue("enroll"), "To": r.FormValue("to"),
+		"Action": r.FormValue("action"), "Admin": r.FormValue("admin"), "Org": r.FormValue("org"), "Enroll": r.FormValue("enroll"), "To": r.FormValue("to"),
 	})
 }
 

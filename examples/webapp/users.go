@@ -50,6 +50,7 @@ func (u *user) addresses(i int) {
 func (u user) profile() mfa.User {
 	return mfa.User{
 		ID: u.id, Name: u.name, Email: u.email, EmailVerified: u.emailConfirmed, Phone: u.phone, PhoneVerified: u.phoneConfirmed,
+		Orgs: u.orgs(), ManagedBy: u.managedBy(),
 	}
 }
 

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/seed-1320b244/mfa"
+	"github.com/seed-1320b244/mfa/mfahttp"
+)
+
+// User management: who keeps the rules, and help for whoever is locked out.
+
+// A colleague is a member as an administrator sees her.
+type colleague struct {
+	mfa.MemberStatus
+	FullName string
+	Self     bool
+	Can      bool // be helped by this administrator; the library decides anew
+}
+
+func (a *app) membersPage(w http.ResponseWriter, r *http.Request, c account) {
+	s := mfahttp.SessionFrom(r.Context())
+	admin, rules, _, err := a.rules(r, c)
+	if err != nil {
+		a.web.Next(w, r, mfa.Outcome{}, err)
+		return
+	}
+	var all []colleague
+	missing := 0
+	for m, err := range admin.Compliance(r.Context()) {
+		if err != nil {
+			a.web.Next(w, r, mfa.Outcome{}, err)
+			return
+		}
+		u, _ := a.users.byID(m.User)
+		self := m.User == s.User()
+		all = append(all, colleague{m, u.fullName, self, m.Managed && !self && (m.Role == mfa.RoleMember || c.Role == mfa.RoleOwner)})
+		if !m.Meets {
+			missing++
+		}
+	}
+	a.render(w, r, "org-members", struct {
+		form
+		All     []colleague
+		Missing int
+	}{shown(c, rules), all, missing})
+}
+
+// memberPage warns of what the form on it will do.
+func (a *app) memberPage(w http.ResponseWriter, r *http.Request, c account) {
+	if _, err := mfahttp.SessionFrom(r.Context()).Admin(r.Context(), c.ID); err != nil {
+		a.web.Next(w, r, mfa.Outcome{}, err)
+		return
+	}
+	u, ok := a.users.byID(r.FormValue("user"))
+	if _, member := members[c.ID][u.name]; !ok || !member || deeds[r.PathValue("do")] == nil {
+		a.notFound(w, r)
+		return
+	}
+	a.render(w, r, "org-member", struct {
+		account
+		Do, Member, FullName string
+	}{c, r.PathValue("do"), u.id, u.fullName})
+}
+
+// deeds are what an administrator can do to a member, by their name in the address.
+var deeds = map[string]func(*mfa.Admin, *http.Request, string) error{
+	"reset":  func(a *mfa.Admin, r *http.Request, user string) error { return a.Reset(r.Context(), user) },
+	"unlock": func(a *mfa.Admin, r *http.Request, user string) error { return a.Unlock(r.Context(), user) },
+	"end":    func(a *mfa.Admin, r *http.Request, user string) error { return a.EndSessions(r.Context(), user) },
+}
+
+func (a *app) changeMember(w http.ResponseWriter, r *http.Request, c account) {
+	do := deeds[r.PathValue("do")]
+	if do == nil {
+		a.notFound(w, r)
+		return
+	}
+	admin, err := mfahttp.SessionFrom(r.Context()).Admin(r.Context(), c.ID)
+	if err == nil {
+		err = do(admin, r, r.PostFormValue("user"))
+	}
+	if err != nil {
+		a.web.Next(w, r, mfa.Outcome{}, err)
+		return
+	}
+	http.Redirect(w, r, "/org/"+c.ID+"/members?done=member-"+r.PathValue("do"), http.StatusSeeOther)
+}
