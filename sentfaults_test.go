@@ -313,3 +313,38 @@ func TestR26_ResealAddresses(t *testing.T) {
 	l.Clock.Advance(time.Hour)
 	l.goesTo(t, annMail)
 }
+
+// TestR5_FailingStoreTellsNoText: in a session's flow a right first text message
+// takes the same calls of the store as a wrong one up to the commit, and whichever
+// of them fails is answered alike.
+func TestR5_FailingStoreTellsNoText(t *testing.T) {
+	for n := 1; ; n++ {
+		answer := func(wrong bool) string {
+			l := newLab(t, postal)
+			l.Users.Add(annWith("", annPhone))
+			l.Clock.Advance(6 * time.Minute)
+			out, err := l.session.StepUp(t.Context(), mfa.ToConfirm("x"), "")
+			p := atStep(t, out, err, mfa.StepVerify, mfa.TOTP, mfa.SMSCode, mfa.BackupCode)
+			pr := l.send(t, p, mfa.SMSCode)
+			if wrong {
+				pr = off(pr)
+			}
+			c := l.Config
+			c.Store = mfatest.FailCall(c.Store, n, mfatest.FaultBefore)
+			if l.Guard, err = mfa.New(c); err != nil {
+				t.Fatal(err)
+			}
+			if p, err = l.Guard.Pending(t.Context(), p.Token(), l.session.Token(), mfatest.Laptop()); err == nil {
+				_, err = p.Verify(t.Context(), pr)
+			}
+			return fmt.Sprintf("%v (%s)", err, mfa.ReasonOf(err))
+		}
+		right, wrong := answer(false), answer(true)
+		if right == "<nil> ()" && n > 3 { // the answer stands: notices may fail after it
+			return
+		}
+		if right != wrong {
+			t.Errorf("call %d fails: a right code is answered %q, a wrong one %q", n, right, wrong)
+		}
+	}
+}
