@@ -99,8 +99,11 @@ func TestR11_EveryOperation(t *testing.T) {
 		{"Revoke", "another", "", func(t *testing.T, l *lab, s *mfa.Session) error { return s.Revoke(t.Context(), "another") }},
 		{"RevokeOthers", "", "", func(t *testing.T, _ *lab, s *mfa.Session) error { return s.RevokeOthers(t.Context()) }},
 		{"ForgetBrowsers", "", "", func(t *testing.T, _ *lab, s *mfa.Session) error { return s.ForgetBrowsers(t.Context(), "x") }},
-		{"ChangePassword", "", "", func(t *testing.T, _ *lab, s *mfa.Session) error {
+		{"ChangePassword", "", "", func(t *testing.T, l *lab, s *mfa.Session) error {
 			_, err := s.ChangePassword(t.Context(), newPassword, oldPassword)
+			if !l.account(t, "ann").Password.Mailed {
+				t.Error("a change makes the password worth more")
+			}
 			return err
 		}},
 		{"SetMethod", "mail off", "", func(t *testing.T, _ *lab, s *mfa.Session) error {

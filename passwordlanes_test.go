@@ -100,8 +100,10 @@ func TestR5_OwnLane(t *testing.T) {
 	l := withPassword(t)
 	l.wrongs(t, 3, false)
 	l.wrongs(t, 3, true)
-	if !l.enters(t, true) || l.account(t, "ann").Tries["password"].Wrong != 3 {
-		t.Fatal("her browser set back the count of strangers")
+	for range 2 { // with and without wrong ones in her browser
+		if !l.enters(t, true) || l.account(t, "ann").Tries["password"].Wrong != 3 {
+			t.Fatal("her browser set back the count of strangers")
+		}
 	}
 	l.wrongs(t, 4, true)
 	if !l.enters(t, false) || l.account(t, "ann").Tries["password"].Wrong != 0 {
