@@ -40,7 +40,8 @@ const (
 
 // Import writes what another system knew about a user, so that she goes on without
 // enrolling again. The account must be empty, or hold exactly this import: then
-// nothing happens, so that a job can be run again. Nobody is told.
+// nothing happens, so that a job can be run again. Nobody is told. The example takes
+// over a table of users.
 //
 // A password hash is compared with the bytes as typed, and replaced at her next
 // sign-in with SignInPassword; one of bcrypt leads to a new password when more than
