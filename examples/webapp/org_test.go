@@ -117,9 +117,9 @@ func TestPage_B5_CompanySMS(t *testing.T) {
 	alice.seesNot("Send code by SMS")
 }
 
-// C2: what a sign-in through the company's identity provider is worth is up to the
+// C2, E5: what a sign-in through the company's identity provider is worth is up to the
 // company: nothing, a second factor when the provider asked for one, or everything.
-func TestPage_C2_SingleSignOn(t *testing.T) {
+func TestPage_C2_E5_SingleSignOn(t *testing.T) {
 	s := newSite(t, true)
 	b := s.owner("alice", "acme")
 	b.tick("signin", "yes")
@@ -186,6 +186,41 @@ func TestPage_C7_Reset(t *testing.T) {
 	bob.typeSent("bob@example.com")
 	bob.at("/setup")
 	b.seesNot("Reset Alice") // nobody resets herself
+}
+
+// An administrator helps whoever typed too many wrong codes, and signs somebody out
+// everywhere. She sees no button for those above her, and no other company.
+func TestPage_CompanyHelp(t *testing.T) {
+	s := newSite(t, true)
+	b := s.owner("carol", "acme")
+	bob := s.browser()
+	bob.signIn("bob")
+	bob.turnOn()
+	other := bob.profile()
+	other.signIn("bob")
+	for range 5 {
+		other.fill("Six-digit code", "000000")
+		other.click("Continue")
+	}
+	b.click("See who is ready")
+	b.sees("Paused", "Unlock")
+	if evaluate[bool](b, `Boolean(document.querySelector("[aria-label='Reset Alice']"))`) {
+		t.Error("an administrator may reset the owner")
+	}
+	b.click("Unlock Bob")
+	b.sees("End the pause of Bob?")
+	b.click("Unlock")
+	b.sees("The pause is over")
+	b.seesNot("Paused")
+	b.click("Sign out Bob")
+	b.click("Sign out everywhere")
+	b.sees("Signed out everywhere")
+	bob.visit("/security")
+	bob.at("/sign-in")
+
+	s.expected = s.url + "/org/birch"
+	b.visit("/org/birch")
+	b.sees("Page not found")
 }
 
 // D1, D3: the owner sets two-step verification up for herself before she can force

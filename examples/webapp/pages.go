@@ -222,7 +222,7 @@ var forbidden = map[string]string{
 
 var done = map[string]string{
 	"added": "Your authenticator app is set up.",
-	"rules": "The settings are saved. They hold from now on.",
+	"rules": "The settings are saved.",
 
 	"member-reset":  "Two-step verification is reset. The next sign-in begins with the setup.",
 	"member-unlock": "The pause is over.",
