@@ -1,7 +1,7 @@
 // Command webapp is a whole web application that uses mfa: sign-in with a password,
 // its change and its recovery by mail, an authenticator app, codes by email and SMS,
-// backup codes, remembered browsers, and a security page, and two companies whose
-// owners force a second factor on their members. Every user must have one.
+// backup codes, remembered browsers, a security page, and two companies whose owners
+// force a second factor on their members. Every user must have one.
 //
 //	go run ./examples/webapp
 //
