@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,16 +44,19 @@ type workplace struct {
 	Dialect                  sqlstore.Dialect
 }
 
-// A job is one request at one moment: a proof, or with Session a visit.
+// A job is one request at one moment: a proof, with Session a visit, or with Link a
+// new password.
 type job struct {
 	User, Pending, Code string
 	Session             string // the token
+	Link, Password      string // likewise
 	Method              mfa.Method
 	Now, At             time.Time // what the guard's clock shows; when to start
 }
 
 type result struct {
 	Session string // its token: the proof was accepted
+	Set     bool   // the password was
 	Reason  mfa.Reason
 	Err     string
 }
@@ -76,7 +80,7 @@ func work(text string) error {
 		} else if err != nil {
 			return err
 		}
-		users.Add(mfa.User{ID: j.User})
+		users.Add(person(j.User))
 		clock.Advance(j.Now.Sub(clock.Now()))
 		<-time.After(time.Until(j.At))
 		if err := out.Encode(give(context.Background(), guard, j)); err != nil {
@@ -85,7 +89,18 @@ func work(text string) error {
 	}
 }
 
+// person returns a user to whom a link can be mailed.
+func person(id string) mfa.User {
+	return mfa.User{ID: id, Email: id + "@example.org", EmailVerified: true}
+}
+
 func give(ctx context.Context, guard *mfa.Guard, j job) result {
+	if j.Link != "" {
+		if err := guard.ResetPassword(ctx, j.Link, j.Password, mfatest.Laptop()); err != nil {
+			return result{Reason: mfa.ReasonOf(err), Err: err.Error()}
+		}
+		return result{Set: true}
+	}
 	if j.Session != "" {
 		if _, err := guard.Session(ctx, j.Session, mfatest.Laptop()); err != nil {
 			return result{Reason: mfa.ReasonOf(err), Err: err.Error()}
@@ -177,6 +192,7 @@ func (s service) guard(key string) (*mfa.Guard, *mfatest.Users, *mfatest.Clock, 
 	users, clock := new(mfatest.Users), mfatest.NewClock(time.Unix(0, 0))
 	guard, err := mfa.New(mfa.Config{
 		Issuer: "Example", Store: store, Users: users, Keys: keys, Now: clock.Now, InsecureFastHashing: true,
+		Notifier: new(mfatest.Inbox),
 	})
 	return guard, users, clock, err
 }
@@ -268,6 +284,71 @@ func TestR15_FourProcesses(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestR25_FourProcesses: R25 has a link to a new password be good for one. Of four
+// processes that are each given a password with it, one sets hers, and no other
+// password signs in.
+func TestR25_FourProcesses(t *testing.T) {
+	onProcesses(t, func(t *testing.T, kit *mfatest.Kit, c *crew) {
+		for n := range mfatest.Rounds(1000) {
+			raceLink(t, kit, c, "user-"+strconv.Itoa(n))
+		}
+	})
+}
+
+func raceLink(t *testing.T, kit *mfatest.Kit, c *crew, user string) {
+	t.Helper()
+	const before = "what it was until it was forgotten"
+	kit.Users.Add(person(user))
+	if err := kit.Guard.SetPassword(t.Context(), user, before); err != nil {
+		t.Fatal(err)
+	}
+	kit.Inbox.Take()
+	send, err := kit.Guard.Recover(t.Context(), user, mfa.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := send(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mails := kit.Inbox.Take()
+	if len(mails) != 1 || mails[0].Token() == "" {
+		t.Fatalf("%d mails, want one with a link", len(mails))
+	}
+
+	var jobs [processes]job
+	for i := range jobs {
+		jobs[i] = job{User: user, Link: mails[0].Token(), Password: "typed at process " + strconv.Itoa(i), Now: kit.Clock.Now()}
+	}
+	results := c.race(t, jobs)
+	set := 0
+	for i, r := range results {
+		if r.Set {
+			set++
+		} else if r.Reason != mfa.ReasonNotFound {
+			t.Errorf("a loser got %q, %s, want %q", r.Reason, r.Err, mfa.ReasonNotFound)
+		}
+		if in := signsIn(t, kit, user, jobs[i].Password); in != r.Set {
+			t.Errorf("process %d set its password: %t; that signs in: %t", i, r.Set, in)
+		}
+	}
+	if set != 1 {
+		t.Fatalf("one link to a new password: %d winners, want 1: %+v", set, results)
+	}
+	if signsIn(t, kit, user, before) {
+		t.Error("the password from before still signs in")
+	}
+}
+
+func signsIn(t *testing.T, kit *mfatest.Kit, user, password string) bool {
+	t.Helper()
+	// Without an address there is no budget of a network to use up.
+	_, err := kit.Guard.SignInPassword(t.Context(), user, password, mfa.SignIn{})
+	if err != nil && !errors.Is(err, mfa.ErrRefused) {
+		t.Fatal(err)
+	}
+	return err == nil
 }
 
 // raceUser has the processes race for everything that a new user has once.
