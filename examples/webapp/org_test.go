@@ -212,11 +212,17 @@ func TestPage_CompanyHelp(t *testing.T) {
 	b.click("Unlock")
 	b.sees("The pause is over")
 	b.seesNot("Paused")
+	b.click("New password for Bob")
+	b.click("Ask for a new password")
+	b.sees("The next sign-in asks for a new password")
 	b.click("Sign out Bob")
 	b.click("Sign out everywhere")
 	b.sees("Signed out everywhere")
 	bob.visit("/security")
 	bob.at("/sign-in")
+	bob.signIn("bob")
+	bob.typeCode()
+	bob.at("/new-password")
 
 	s.expected = s.url + "/org/birch"
 	b.visit("/org/birch")
@@ -278,6 +284,13 @@ func TestPage_D4_D6_Door(t *testing.T) {
 	b.at("/org/birch")
 	b.visit("/org/birch")
 	b.at("/org/birch") // and not twice
+
+	stranger := s.browser() // no member
+	stranger.signIn("carol")
+	stranger.visit("/org/birch")
+	stranger.at("/step-up")
+	stranger.click("Continue")
+	stranger.sees("Your account has no access there")
 }
 
 // D5: whoever has nothing yet sets it up at the door, and goes on to where she was
@@ -383,8 +396,8 @@ func TestPage_E4_Compliance(t *testing.T) {
 	got := evaluate[[]string](b, rows)
 	for i, want := range []string{
 		"Alice (you) Ready owner · Authenticator app · 10 backup codes · verified just now",
-		"Bob Not ready member · no second factor Reset Sign out",
-		"Carol Not ready administrator · no second factor Reset Sign out",
+		"Bob Not ready member · no second factor Reset New password Sign out",
+		"Carol Not ready administrator · no second factor Reset New password Sign out",
 	} {
 		if i >= len(got) || got[i] != want {
 			t.Errorf("row %d of %q, want %q", i, got, want)

@@ -66,7 +66,10 @@ func (a *app) memberPage(w http.ResponseWriter, r *http.Request, c account) {
 var deeds = map[string]func(*mfa.Admin, *http.Request, string) error{
 	"reset":  func(a *mfa.Admin, r *http.Request, user string) error { return a.Reset(r.Context(), user) },
 	"unlock": func(a *mfa.Admin, r *http.Request, user string) error { return a.Unlock(r.Context(), user) },
-	"end":    func(a *mfa.Admin, r *http.Request, user string) error { return a.EndSessions(r.Context(), user) },
+	"password": func(a *mfa.Admin, r *http.Request, user string) error {
+		return a.RequirePasswordChange(r.Context(), user)
+	},
+	"end": func(a *mfa.Admin, r *http.Request, user string) error { return a.EndSessions(r.Context(), user) },
 }
 
 func (a *app) changeMember(w http.ResponseWriter, r *http.Request, c account) {

@@ -224,9 +224,10 @@ var done = map[string]string{
 	"added": "Your authenticator app is set up.",
 	"rules": "The settings are saved.",
 
-	"member-reset":  "Two-step verification is reset. The next sign-in begins with the setup.",
-	"member-unlock": "The pause is over.",
-	"member-end":    "Signed out everywhere.",
+	"member-reset":    "Two-step verification is reset. The next sign-in begins with the setup.",
+	"member-unlock":   "The pause is over.",
+	"member-password": "The next sign-in asks for a new password.",
+	"member-end":      "Signed out everywhere.",
 
 	"renamed":    "The new name is saved.",
 	"removed":    "The authenticator app is removed.",
