@@ -13,7 +13,8 @@ import (
 
 const (
 	// maxAttempts bounds how often an operation runs again when others came
-	// between. An operation that ends something runs until its context ends.
+	// between. An operation that ends something, or takes from a budget that many
+	// share, runs until its context ends.
 	maxAttempts = 8
 	// commitTimeout bounds a commit and the reading after an unclear one. Neither
 	// ends with the request: a client that hangs up after a wrong guess was

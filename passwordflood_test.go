@@ -112,3 +112,13 @@ func TestR24_FloodOfOneNetwork(t *testing.T) {
 		t.Errorf("%d refused, %d told to wait", refused.Load(), throttled.Load())
 	}
 }
+
+// TestR24_OfficeAtNine: whoever shares an address shares the record of its budget, and
+// is not turned away because others came between.
+func TestR24_OfficeAtNine(t *testing.T) {
+	l := withPassword(t)
+	l.tally.conflicts.Store(12)
+	if _, err := l.typed(t, "ann", oldPassword, false); err != nil {
+		t.Errorf("12 conflicts: %v (%s)", err, mfa.ReasonOf(err))
+	}
+}

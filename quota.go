@@ -49,9 +49,11 @@ func network(addr netip.Addr) string {
 }
 
 // take takes one from a budget, or returns *ThrottledError with the time until
-// there is one again. No hour sees more than the limit.
+// there is one again. No hour sees more than the limit. It tries until ctx ends: an
+// office behind one address shares a record, and no more commits come between than the
+// budget has.
 func (g *Guard) take(ctx context.Context, b budget, why Reason) error {
-	_, err := run(ctx, g, bounded, func(now time.Time) (*state, struct{}, error) {
+	_, err := run(ctx, g, untilEnded, func(now time.Time) (*state, struct{}, error) {
 		s := &state{g: g, now: now, owner: b.owner}
 		records, err := g.get(ctx, Key{Owner: b.owner, Kind: kindQuota, ID: b.id})
 		if err != nil {
