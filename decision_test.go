@@ -198,12 +198,12 @@ func (p product) situation(number, idle int) mfa.Situation {
 
 // TestDecisionProduct checks what must hold of every decision, whatever the
 // policy, over the product of everything that the decision looks at: all 14
-// million situations with MFA_ROUNDS=20 or more, else an even part of them.
+// million situations with MFA_ROUNDS=100, else an even part of them.
 func TestDecisionProduct(t *testing.T) {
 	for _, p := range products() {
 		t.Run(p.name, func(t *testing.T) {
 			n := size(p.matter)
-			rounds := min(mfatest.Rounds(5*n), n)
+			rounds := min(mfatest.Rounds(n), n)
 			// Steps of this length, which has no divisor in common with n, meet every
 			// situation once, and each few dimensions in all their values early on.
 			const stride, other = 98_765_431, 1_000_003
