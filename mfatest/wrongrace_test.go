@@ -64,15 +64,18 @@ func lookFirst(which func(*altered, []mfa.Write) bool) commit {
 	}
 }
 
-// allLose has none win when several write at once.
+// allLose has none win when several write at once, nor ever after: the last of a
+// round, for which nobody waits, would win it.
 func allLose(which func(*altered, []mfa.Write) bool) commit {
 	var busy atomic.Int64
+	var lost sync.Map // *altered
 	return func(ctx context.Context, a *altered, writes []mfa.Write) error {
 		if which(a, writes) {
 			met := busy.Add(1) > 1
 			defer busy.Add(-1)
 			meanwhile()
-			if met || busy.Load() > 1 {
+			if _, before := lost.Load(a); met || busy.Load() > 1 || before {
+				lost.Store(a, true)
 				return mfa.ErrConflict
 			}
 		}

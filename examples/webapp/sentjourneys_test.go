@@ -236,7 +236,7 @@ func TestPage_BringAddressBack(t *testing.T) {
 	b.typeSent(aliceMail)
 	b.at("/new-password")
 	b.typePassword("", betterPassword)
-	b.at("/")
+	b.at("/security") // where she was heading
 
 	mail.visit(link)
 	mail.click("Bring it back")
