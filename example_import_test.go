@@ -58,21 +58,11 @@ func (u oldUser) credentials() mfa.Import {
 	return in
 }
 
-// takeOver counts what Import writes. It returns nil for that and for what was there
-// before; the event tells them apart.
-type takeOver struct{ written int }
-
-func (t *takeOver) event(_ context.Context, e mfa.Event) {
-	if e.Name == mfa.EventImported {
-		t.written++
-	}
-}
-
-// run imports a table and reports on each row. An error ends it, to be run again.
-func (t *takeOver) run(ctx context.Context, guard *mfa.Guard, table oldUsers) error {
+// takeOver imports a table and reports on each row. An error ends it, to be run
+// again.
+func takeOver(ctx context.Context, guard *mfa.Guard, table oldUsers) error {
 	for _, u := range table {
-		before := t.written
-		switch err := guard.Import(ctx, u.id, u.credentials()); {
+		switch report, err := guard.Import(ctx, u.id, u.credentials()); {
 		case errors.Is(err, mfa.ErrInvalid):
 			// The row is of no use. SetPassword to something that nobody knows gives her
 			// a password that a link by mail (Recover) replaces.
@@ -81,10 +71,10 @@ func (t *takeOver) run(ctx context.Context, guard *mfa.Guard, table oldUsers) er
 			fmt.Println(" ", u.login, "refused:", mfa.ReasonOf(err))
 		case err != nil:
 			return err
-		case t.written == before:
+		case !report.Written:
 			fmt.Println(" ", u.login, "nothing to do")
 		default:
-			fmt.Println(" ", u.login, "imported")
+			fmt.Printf("  %s imported: %s, apps: %d, backup codes: %d\n", u.login, report.Password, report.Authenticators, report.BackupCodes)
 		}
 	}
 	return nil
@@ -104,10 +94,9 @@ func ExampleGuard_Import() {
 		log.Fatal(err)
 	}
 	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
-	var job takeOver
 	guard, err := mfa.New(mfa.Config{
 		Issuer: "New Shop", Store: new(mfa.MemoryStore), Users: table, Keys: keys,
-		OnEvent: job.event, Now: func() time.Time { return now },
+		Now: func() time.Time { return now },
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -115,7 +104,7 @@ func ExampleGuard_Import() {
 	ctx := context.Background()
 	for n := range 2 {
 		fmt.Println("run", n+1)
-		if err := job.run(ctx, guard, table); err != nil {
+		if err := takeOver(ctx, guard, table); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -138,8 +127,8 @@ func ExampleGuard_Import() {
 
 	// Output:
 	// run 1
-	//   ada imported
-	//   bob imported
+	//   ada imported: bcrypt, apps: 1, backup codes: 2
+	//   bob imported: bcrypt, apps: 0, backup codes: 0
 	//   eve refused: mfa: invalid argument: Import.PasswordHash is no hash of a kind that is known, or costs too much
 	// run 2
 	//   ada nothing to do

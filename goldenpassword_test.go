@@ -100,7 +100,7 @@ func TestGolden_PasswordWorks(t *testing.T) {
 		PasswordHash: "$pbkdf2-sha256$1212$4vjV83LKPjQzk31VI4E0Vw$hsYF68OiOUPdDZ1Fg.fJPeq1h/gXXY7acBp9/6c.tmQ",
 		BackupCodes:  []string{"old-code-0001"},
 	}
-	if err := l.Guard.Import(t.Context(), "ann", imported); err != nil {
+	if _, err := l.Guard.Import(t.Context(), "ann", imported); err != nil {
 		t.Errorf("the import of before: %v", err)
 	}
 	app, err := mfatest.NewAuthenticator(imported.TOTP[0])

@@ -27,6 +27,16 @@ type Import struct {
 	BackupCodes []string `json:"-"`
 }
 
+// Imported reports what an Import is about: what was written, or is there already.
+type Imported struct {
+	Written        bool   // false: the same was imported before, and nothing changed
+	Password       string // the kind of hash, such as "bcrypt"; "" for none
+	Authenticators int
+	ShortSecrets   int // of the Authenticators, with less than the 128 bits of RFC 4226 R6: enroll anew when you can
+	BackupCodes    int
+	WeakCodes      bool // the codes are disabled after too many wrong ones: see Guard.Import
+}
+
 // Format implements fmt.Formatter: secrets are not printed.
 func (in Import) Format(f fmt.State, verb rune) {
 	fmt.Fprintf(f, "{TOTP:%d PasswordHash:%t BackupCodes:%d}", len(in.TOTP), in.PasswordHash != "", len(in.BackupCodes))
@@ -34,8 +44,9 @@ func (in Import) Format(f fmt.State, verb rune) {
 
 const (
 	minImported   = 80 / 8 // bytes of a secret
-	maxImported   = 128    // likewise
-	strongCodeLen = 13     // characters of 32 in a code of 64 bits or more
+	shortSecret   = 128 / 8
+	maxImported   = 128 // likewise
+	strongCodeLen = 13  // characters of 32 in a code of 64 bits or more
 )
 
 // Import writes what another system knew about a user, so that she goes on without
@@ -58,25 +69,27 @@ const (
 // Limits.TriesBeforeDisable wrong ones in a row, as codes of an app are.
 //
 // It returns ErrInvalid, naming the field and showing none of it; ErrForbidden when
-// the account holds something else; or ErrUnavailable.
-func (g *Guard) Import(ctx context.Context, user string, in Import) error {
+// the account holds something else, or the same under a key that is no longer in
+// Config.Keys; or ErrUnavailable.
+func (g *Guard) Import(ctx context.Context, user string, in Import) (Imported, error) {
 	switch {
 	case len(in.TOTP) > maxAuthenticators:
-		return invalid("Import.TOTP has more than 3")
+		return Imported{}, invalid("Import.TOTP has more than 3")
 	case len(in.BackupCodes) > backupCodes:
-		return invalid("Import.BackupCodes has more than 10")
+		return Imported{}, invalid("Import.BackupCodes has more than 10")
 	case len(in.BackupCodes) > 0 && len(in.TOTP) == 0:
-		return invalid("Import.BackupCodes without TOTP: they stand in for nothing")
+		return Imported{}, invalid("Import.BackupCodes without TOTP: they stand in for nothing")
 	case in.PasswordHash != "" && g.passwords != nil:
-		return invalid("Import.PasswordHash: Config.Passwords keeps the hashes")
+		return Imported{}, invalid("Import.PasswordHash: Config.Passwords keeps the hashes")
 	}
 	fields := append(append([]string{in.PasswordHash}, in.TOTP...), in.BackupCodes...)
 	im := &importer{g: g, in: in}
 	if err := im.prepare(ctx, ownerOf(user)); err != nil {
-		return err
+		return Imported{}, err
 	}
-	return g.change(ctx, user, asItIs, func(s *state) error {
+	err := g.change(ctx, user, asItIs, func(s *state) error {
 		d := &s.account.data
+		im.done.Written = false // in an earlier try that lost to somebody else
 		if g.ring.CheckMAC(d.Import, append([]string{s.owner}, fields...)...) {
 			return nil
 		}
@@ -92,7 +105,7 @@ func (g *Guard) Import(ctx context.Context, user string, in Import) error {
 			im.apps[i].Added = s.now.Unix()
 		}
 		d.TOTP, d.Ask = im.apps, len(im.apps) > 0
-		d.Codes, d.WeakCodes = im.codes, im.weak
+		d.Codes, d.WeakCodes = im.codes, im.done.WeakCodes
 		if len(im.codes) > 0 {
 			d.CodeSet = keyring.NewToken("", "").ID
 		}
@@ -102,8 +115,13 @@ func (g *Guard) Import(ctx context.Context, user string, in Import) error {
 		d.Import = g.ring.MAC(append([]string{s.owner}, fields...)...)
 		s.touched = true
 		s.tell(Event{Name: EventImported})
+		im.done.Written = true
 		return nil
 	})
+	if err != nil {
+		return Imported{}, err
+	}
+	return im.done, nil
 }
 
 // checkable reports whether the library has a password of the user's.
@@ -115,8 +133,8 @@ type importer struct {
 	in    Import
 	apps  []authenticator
 	codes []backupCode
-	weak  bool
 	hash  string
+	done  Imported
 }
 
 func (im *importer) prepare(ctx context.Context, owner string) error {
@@ -126,17 +144,20 @@ func (im *importer) prepare(ctx context.Context, owner string) error {
 			return err
 		}
 		im.apps = append(im.apps, a)
+		im.done.Authenticators++
 	}
 	if im.in.PasswordHash != "" {
 		var err error
 		if im.hash, err = phc.Import(im.in.PasswordHash); err != nil {
 			return invalid("Import.PasswordHash is no hash of a kind that is known, or costs too much")
 		}
+		im.done.Password = phc.Scheme(im.hash)
 	}
 	for _, c := range im.in.BackupCodes {
 		if err := im.code(ctx, c); err != nil {
 			return err
 		}
+		im.done.BackupCodes++
 	}
 	return nil
 }
@@ -151,6 +172,9 @@ func (im *importer) authenticator(owner, uri string) (authenticator, error) {
 	secret, err := base32Secret.DecodeString(strings.TrimRight(strings.ToUpper(key.Secret()), "="))
 	if err != nil || len(secret) < minImported || len(secret) > maxImported {
 		return authenticator{}, invalid("Import.TOTP has a secret that is no base32, or shorter than 80 bits")
+	}
+	if len(secret) < shortSecret {
+		im.done.ShortSecrets++
 	}
 	a := authenticator{ID: keyring.NewToken("", "").ID, Digits: key.Digits().Length(), Period: int64(key.Period())}
 	switch key.Algorithm() {
@@ -177,7 +201,7 @@ func (im *importer) code(ctx context.Context, code string) error {
 		if err != nil {
 			return invalid("Import.BackupCodes has a hash of no kind that is known, or one that costs too much")
 		}
-		im.weak = true
+		im.done.WeakCodes = true
 		im.codes = append(im.codes, backupCode{Hash: hash})
 		return nil
 	}
@@ -190,7 +214,7 @@ func (im *importer) code(ctx context.Context, code string) error {
 	if err != nil {
 		return err
 	}
-	im.weak = im.weak || len(normal) < strongCodeLen
+	im.done.WeakCodes = im.done.WeakCodes || len(normal) < strongCodeLen
 	im.codes = append(im.codes, backupCode{Hash: hash})
 	return nil
 }

@@ -44,7 +44,7 @@ func TestR23_ImportedKinds(t *testing.T) {
 	for name, hash := range importedHashes() {
 		t.Run(name, func(t *testing.T) {
 			l := emptyLab(t)
-			if err := l.Guard.Import(t.Context(), "ann", mfa.Import{PasswordHash: hash}); err != nil {
+			if _, err := l.Guard.Import(t.Context(), "ann", mfa.Import{PasswordHash: hash}); err != nil {
 				t.Fatalf("%v", err)
 			}
 			stored := func() string {
@@ -90,7 +90,7 @@ func TestR23_BcryptTruncated(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := emptyLab(t)
-			if err := l.Guard.Import(t.Context(), "ann", mfa.Import{PasswordHash: bcryptOf(passwordOf72)}); err != nil {
+			if _, err := l.Guard.Import(t.Context(), "ann", mfa.Import{PasswordHash: bcryptOf(passwordOf72)}); err != nil {
 				t.Fatal(err)
 			}
 			before := l.account(t, "ann").Password.Sealed
@@ -157,7 +157,7 @@ func TestR26_ImportRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := emptyLab(t)
-			err := l.Guard.Import(t.Context(), "ann", c.in)
+			_, err := l.Guard.Import(t.Context(), "ann", c.in)
 			if !errors.Is(err, mfa.ErrInvalid) || !strings.Contains(err.Error(), c.field) {
 				t.Fatalf("%v, want ErrInvalid naming %s", err, c.field)
 			}
@@ -181,12 +181,16 @@ func TestR26_ImportAtTheLimits(t *testing.T) {
 		"6 digits": otpauthOf(secret160, "&digits=6"), "7 digits": otpauthOf(secret160, "&digits=7"), "8 digits": otpauthOf(secret160, "&digits=8"),
 		"15 s": otpauthOf(secret160, "&period=15"), "120 s": otpauthOf(secret160, "&period=120"),
 		"SHA-256": otpauthOf(secret160, "&algorithm=SHA256"), "SHA-512": otpauthOf(secret160, "&algorithm=SHA512"),
-		"128 bytes": otpauthOf(strings.Repeat("A", 205)),
+		"128 bytes": otpauthOf(strings.Repeat("A", 205)), "120 bits": otpauthOf(strings.Repeat("A", 24)), "128 bits": otpauthOf(strings.Repeat("A", 26)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := emptyLab(t)
-			if err := l.Guard.Import(t.Context(), "ann", mfa.Import{TOTP: []string{uri}}); err != nil {
+			report, err := l.Guard.Import(t.Context(), "ann", mfa.Import{TOTP: []string{uri}})
+			if err != nil {
 				t.Fatalf("%v", err)
+			}
+			if short := strings.HasSuffix(name, "0 bits") || strings.HasPrefix(name, "lower"); report.Authenticators != 1 || (report.ShortSecrets == 1) != short {
+				t.Errorf("%+v, short: %v", report, short)
 			}
 			app, err := mfatest.NewAuthenticator(strings.ReplaceAll(uri, "%3D", ""))
 			if err != nil {
@@ -245,7 +249,7 @@ func TestR26_ImportOnce(t *testing.T) {
 			c.first(t, l)
 			l.Events.Take()
 			before := fmt.Sprint(l.account(t, "ann"))
-			err := l.Guard.Import(t.Context(), "ann", c.in)
+			_, err := l.Guard.Import(t.Context(), "ann", c.in)
 			if c.why != "" {
 				wants(t, err, mfa.ErrForbidden, c.why)
 			} else if err != nil {
@@ -265,7 +269,7 @@ func TestR26_ImportOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The job is run again: what the reset took does not come back.
-	if err := l.Guard.Import(t.Context(), "ann", in); err != nil || len(l.account(t, "ann").TOTP)+len(l.account(t, "ann").Codes) != 0 {
+	if _, err := l.Guard.Import(t.Context(), "ann", in); err != nil || len(l.account(t, "ann").TOTP)+len(l.account(t, "ann").Codes) != 0 {
 		t.Errorf("%v, %d apps are back", err, len(l.account(t, "ann").TOTP))
 	}
 }
@@ -273,7 +277,7 @@ func TestR26_ImportOnce(t *testing.T) {
 // imports imports for ann.
 func (l *lab) imports(t testing.TB, in mfa.Import) {
 	t.Helper()
-	if err := l.Guard.Import(t.Context(), "ann", in); err != nil {
+	if _, err := l.Guard.Import(t.Context(), "ann", in); err != nil {
 		t.Fatal(err)
 	}
 }

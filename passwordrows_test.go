@@ -311,16 +311,22 @@ func TestRow_E11_Import(t *testing.T) {
 		PasswordHash: "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
 		BackupCodes:  []string{"old-code-0001", "old-code-0002"},
 	}
-	if err := l.Guard.Import(t.Context(), "ann", in); err != nil {
-		t.Fatal(err)
+	report := mfa.Imported{Written: true, Password: "bcrypt", Authenticators: 1, BackupCodes: 2, WeakCodes: true}
+	if got, err := l.Guard.Import(t.Context(), "ann", in); err != nil || got != report {
+		t.Fatalf("%+v, %v, want %+v", got, err, report)
 	}
 	before := l.account(t, "ann")
-	if err := l.Guard.Import(t.Context(), "ann", in); err != nil {
-		t.Errorf("the same again: %v", err)
+	report.Written = false
+	if got, err := l.Guard.Import(t.Context(), "ann", in); err != nil || got != report {
+		t.Errorf("the same again: %+v, %v, want %+v", got, err, report)
 	}
 	other := in
 	other.BackupCodes = nil
-	wants(t, l.Guard.Import(t.Context(), "ann", other), mfa.ErrForbidden, mfa.ReasonNotEmpty)
+	got, err := l.Guard.Import(t.Context(), "ann", other)
+	wants(t, err, mfa.ErrForbidden, mfa.ReasonNotEmpty)
+	if got != (mfa.Imported{}) {
+		t.Errorf("a refused import reports %+v", got)
+	}
 	app, err := mfatest.NewAuthenticator(in.TOTP[0])
 	if err != nil {
 		t.Fatal(err)

@@ -376,7 +376,9 @@ func (l *leakTest) passwords(app *mfatest.Authenticator) {
 	l.hoard.text("an imported secret", "GEZDGNBVGY3TQOJQ")
 	l.hoard.text("an imported hash", in.PasswordHash)
 	l.hoard.show("Import", in)
-	l.err(l.Guard.Import(ctx, "ann", in))
+	report, err := l.Guard.Import(ctx, "ann", in)
+	l.err(err)
+	l.hoard.show("Imported", report)
 	const old, next = "tramway-Moss-1912", "Quartz!Lantern!88"
 	l.hoard.text("a password", old)
 	l.hoard.text("a password", next)

@@ -108,6 +108,19 @@ func Import(hash string) (string, error) {
 	return marked, err
 }
 
+// Scheme names the kind of a hash that Import or Hash returned.
+func Scheme(hash string) string {
+	text := strings.TrimPrefix(hash, importMark)
+	for _, kind := range []struct{ prefix, name string }{
+		{"$argon2id$", "argon2id"}, {"$2", "bcrypt"}, {"$scrypt$", "scrypt"}, {"$pbkdf2", "pbkdf2"}, {"pbkdf2_", "pbkdf2"},
+	} {
+		if strings.HasPrefix(text, kind.prefix) {
+			return kind.name
+		}
+	}
+	return ""
+}
+
 // Stale reports whether hash should be replaced when its secret is next known: it
 // was imported, or made with less memory or fewer passes than c has. So is what Verify refuses.
 func (c Cost) Stale(hash string) bool {
