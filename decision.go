@@ -108,6 +108,10 @@ func decide(s situation) verdict {
 		return verdict{step: StepSaveCodes, why: ReasonCodesNotSaved}
 	}
 	if s.place == toSignIn && s.suspect() {
+		// Whoever knows the password must not be the one who changes it.
+		if s.doubted() {
+			return verify(s.reachable, ReasonConfirmAddress)
+		}
 		return verdict{step: StepNewPassword, why: ReasonCompromised}
 	}
 	return v
@@ -339,12 +343,18 @@ func (s situation) sensitive() verdict {
 // sent to an address that is known to be the user's. Whoever has nothing but the
 // password does not get it.
 func (s situation) enroll(v verdict) verdict {
-	if !s.confirm || s.confirmed || len(s.reachable) == 0 || len(factors(s.held)) > 0 {
+	if !s.confirm || !s.doubted() {
 		return v
 	}
 	first := verify(s.reachable, ReasonConfirmAddress)
 	first.until = v.until
 	return first
+}
+
+// doubted reports whether nothing but the first factor says who it is, and a code
+// sent to a known address could.
+func (s situation) doubted() bool {
+	return !s.confirmed && len(s.reachable) > 0 && len(factors(s.held)) == 0
 }
 
 // administer asks for a fresh proof by a factor that the organization allows.

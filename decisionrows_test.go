@@ -80,6 +80,12 @@ func (s scene) confirms(done bool, reach ...mfa.Holding) scene {
 	return s
 }
 
+// knows adds an address to which a code can be sent.
+func (s scene) knows(m mfa.Method, state mfa.Usability) scene {
+	s.Reachable = append(s.Reachable[:len(s.Reachable):len(s.Reachable)], mfa.Holding{Method: m, State: state})
+	return s
+}
+
 // decision returns the verdict in words.
 func (s scene) decision() string {
 	v := mfa.Decide(mfa.Situation(s))
@@ -197,7 +203,7 @@ func resetRows() []decisionRow {
 // that somebody else knows.
 func suspectRows() []decisionRow {
 	const (
-		totp             = mfa.TOTP
+		totp, email      = mfa.TOTP, mfa.EmailCode
 		usable, unusable = mfa.Usable, mfa.Unusable
 		now              = time.Duration(0)
 	)
@@ -211,6 +217,9 @@ func suspectRows() []decisionRow {
 		{"compromised, after the factor", atSignIn().holds(totp, usable).proved(totp, now).ask().compromised(), "new_password: password_compromised"},
 		{"compromised, codes first", atSignIn().holds(totp, usable).proved(totp, now).ask().compromised().unsaved(), "save_codes: codes_not_saved"},
 		{"compromised, nothing held", atSignIn().compromised(), "new_password: password_compromised"},
+		{"compromised, nothing held, an address known", atSignIn().compromised().knows(email, usable), "verify email_code: confirm_address"},
+		{"compromised, nothing held, an address confirmed", atSignIn().compromised().confirms(true, mfa.Holding{Method: email}), "new_password: password_compromised"},
+		{"compromised, nothing held, codes there disabled", atSignIn().compromised().knows(email, unusable), "refused: no_usable_factor"},
 		{"compromised, provider first", atSignIn().compromised().bySSO(), "allowed: not_required"},
 		{"compromised, held and not asked", atSignIn().holds(totp, usable).compromised(), "verify totp: password_compromised"},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,7 +91,9 @@ func TestR6_WhoReachesNewPassword(t *testing.T) {
 		{"no suspicion", false, true, mfa.PasswordFirst(), true, 0},
 		{"without the code", true, true, mfa.PasswordFirst(), false, mfa.StepVerify},
 		{"with the code", true, true, mfa.PasswordFirst(), true, mfa.StepNewPassword},
-		{"no factor held", true, false, mfa.PasswordFirst(), false, mfa.StepNewPassword},
+		{"no factor held, before the code to her address", true, false, mfa.PasswordFirst(), false, mfa.StepVerify},
+		{"no factor held, after it", true, false, mfa.PasswordFirst(), true, mfa.StepNewPassword},
+		{"no factor held and no address", true, false, mfa.PasswordFirst(), false, mfa.StepNewPassword},
 		{"single sign-on", true, true, sso, true, 0},
 		{"single sign-on, no factor", true, false, sso, false, 0},
 	} {
@@ -102,12 +105,19 @@ func TestR6_WhoReachesNewPassword(t *testing.T) {
 					d.TOTP, d.Codes, d.CodeSet, d.Ask = nil, nil, "", false
 				}
 			})
+			if strings.HasSuffix(c.name, "no address") {
+				l.Users.Add(mfa.User{ID: "ann"})
+			}
 			out, err := l.Guard.SignIn(t.Context(), mfa.SignIn{User: "ann", First: c.first, Browsers: l.Browsers("ann")})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if c.prove {
-				if out, err = out.Pending.Verify(t.Context(), l.right()); err != nil {
+				proof := l.right()
+				if !c.factor {
+					proof = l.send(t, out.Pending, mfa.EmailCode)
+				}
+				if out, err = out.Pending.Verify(t.Context(), proof); err != nil {
 					t.Fatal(err)
 				}
 			}

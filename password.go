@@ -18,7 +18,9 @@ type Passwords interface {
 	// nobody, it takes as long as for any other and returns false.
 	CheckPassword(ctx context.Context, user, password string) (bool, error)
 	// SetPassword stores a password that met the policy. Doing it again changes
-	// nothing. The library ends the user's sessions itself.
+	// nothing. It is called before the library's own commit: when the operation then
+	// fails, the new password is already in use and the user's sessions are not yet
+	// ended, and the operation has to be repeated. The library ends them itself.
 	SetPassword(ctx context.Context, user, password string) error
 }
 

@@ -150,9 +150,10 @@ func (a *passwordAttempt) miss(ctx context.Context, s *state) (Outcome, error) {
 	return Outcome{}, refuse(ErrRefused, why)
 }
 
-// count commits one more wrong password.
+// count commits one more wrong password, whatever else happens to the account
+// meanwhile: a flood of guesses must not make room for guesses that do not count.
 func (a *passwordAttempt) count(ctx context.Context) (Outcome, error) {
-	return run(ctx, a.g, bounded, func(now time.Time) (*state, Outcome, error) {
+	return run(ctx, a.g, untilEnded, func(now time.Time) (*state, Outcome, error) {
 		s, err := a.load(ctx, now)
 		if err != nil {
 			return nil, Outcome{}, err

@@ -187,8 +187,9 @@ func (g *Guard) ResetPassword(ctx context.Context, token, password string, c Cli
 
 // UndoAddress restores the address that a mail or number replaced, with the token
 // of the notice that the old one got, for 72 hours. Everything of the user ends and
-// the password must be changed at the next sign-in: somebody else was in. It returns
-// what ResetPassword returns.
+// the password must be changed at the next sign-in: somebody else was in. Who holds
+// no factor types a code sent to a known address first. It returns what ResetPassword
+// returns.
 func (g *Guard) UndoAddress(ctx context.Context, token string, c Client) error {
 	return g.follow(ctx, token, undoAddress, c, func(s *state, l stored[linkData]) error {
 		m := Method(l.data.Method)

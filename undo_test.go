@@ -142,6 +142,38 @@ func TestR25_Undo(t *testing.T) {
 	}
 }
 
+// TestR25_UndoWithoutAFactor: whoever was in knows the password. She does not reach
+// the form of a new one before the owner of the restored address has.
+func TestR25_UndoWithoutAFactor(t *testing.T) {
+	l := withBook(t)
+	none := func(d *mfa.AccountData) {
+		d.TOTP, d.Codes, d.CodeSet, d.Ask = nil, nil, "", false
+		mail := d.Addresses["email_code"]
+		mail.Held, mail.Off = false, true
+		d.Addresses["email_code"] = mail
+	}
+	l.change(t, "ann", none)
+	token := l.move(t, "mallory@example.org")
+	l.change(t, "ann", none) // whoever moved it turns the codes off again
+	if err := l.Guard.UndoAddress(t.Context(), token, mfatest.Phone()); err != nil {
+		t.Fatalf("%v (%s)", err, mfa.ReasonOf(err))
+	}
+	l.Clock.Advance(time.Minute)
+	out, err := l.typed(t, "ann", oldPassword, false)
+	if err != nil || out.Pending == nil {
+		t.Fatalf("%v (%s)", err, mfa.ReasonOf(err))
+	}
+	_, err = out.Pending.SetPassword(t.Context(), newPassword)
+	wants(t, err, mfa.ErrRefused, mfa.ReasonStepNotAsked)
+	out, err = out.Pending.Verify(t.Context(), l.send(t, out.Pending, mfa.EmailCode)) // to ann@example.org
+	if err != nil || out.Pending == nil || out.Pending.Need().Step != mfa.StepNewPassword {
+		t.Fatalf("%v (%s), want a new password to be asked for", err, mfa.ReasonOf(err))
+	}
+	if out, err = out.Pending.SetPassword(t.Context(), newPassword); err != nil || out.Session == nil {
+		t.Errorf("%v (%s)", err, mfa.ReasonOf(err))
+	}
+}
+
 // linkTo has a link to a new password mailed to an address.
 func (l *lab) linkTo(t testing.TB, to string) string {
 	t.Helper()

@@ -1,6 +1,7 @@
 package guessable
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -37,8 +38,13 @@ func Common(password string) bool {
 	return false
 }
 
-// listed reports whether core, or what it repeats, is on the list in any spelling.
+// listed reports whether core, or what it repeats, with signs between or without, is
+// on the list in any spelling.
 func listed(core []rune) bool {
+	parts := strings.FieldsFunc(string(core), func(r rune) bool { return !alnum(r) })
+	if len(parts) > 1 && len(slices.Compact(parts)) == 1 {
+		core = []rune(parts[0])
+	}
 	if n := period(core); len(core)%n == 0 {
 		core = core[:n]
 	}
