@@ -247,3 +247,26 @@ func TestR7_NoticesByTextMessage(t *testing.T) {
 		t.Errorf("%d undelivered, want 2", len(undelivered))
 	}
 }
+
+// TestR29_PasswordGuessedInASession: somebody guesses the password in a session that
+// is open. Its user is told when that has to wait, once.
+func TestR29_PasswordGuessedInASession(t *testing.T) {
+	l := withPassword(t)
+	l.Inbox.Take()
+	locked := func() (n int) {
+		for _, m := range l.Inbox.Take() {
+			if m.Kind == mfa.MessageKind(mfa.EventMethodLocked) && m.Method == mfa.Password {
+				n++
+			}
+		}
+		return n
+	}
+	for i := range 6 {
+		l.Clock.Advance(31 * time.Second) // the first wait is 30 s
+		_, err := l.session.ChangePassword(t.Context(), "not this", newPassword)
+		wants(t, err, mfa.ErrRefused, mfa.ReasonWrongPassword)
+		if n := locked(); (n == 1) != (i == 4) || n > 1 {
+			t.Errorf("told %d times after %d wrong", n, i+1)
+		}
+	}
+}

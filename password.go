@@ -134,6 +134,9 @@ func (s *state) passwordAgain(ctx context.Context, h *hasher, password string) e
 	}
 	a.Tries[triesAgain] = t.add(s.now)
 	s.tell(Event{Name: EventProofRefused, Method: Password, Reason: ReasonWrongPassword})
+	if a.Tries[triesAgain].Wrong == limits.TriesBeforeWait { // somebody guesses in a session that is open
+		s.tell(Event{Name: EventMethodLocked, Method: Password})
+	}
 	return refuse(ErrRefused, ReasonWrongPassword)
 }
 
