@@ -73,6 +73,7 @@
 //	Admin.RequirePasswordChange, stranger -        step-up  step-up  no       no       no       no       yes      -
 //	Session.Overview                      -        yes      yes      yes      yes      yes      yes      -        -
 //	Session.StepUp                        -        yes      yes      yes      yes      yes      yes      -        -
+//	Session.RequireFresh                  -        step-up  step-up  yes      yes      yes      yes      -        -
 //	Session.RenameTOTP                    -        step-up  step-up  yes      yes      yes      yes      -        -
 //	Session.RemoveTOTP                    -        step-up  step-up  yes      yes      yes      yes      -        -
 //	Session.SetAskAtSignIn                -        step-up  step-up  yes      yes      yes      yes      -        -

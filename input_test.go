@@ -260,6 +260,7 @@ func TestInput_Texts(t *testing.T) {
 	calls := invalids("StartTOTP", label, func(ctx context.Context, s string) error { _, err := in.enroll.StartTOTP(ctx, s); return err })
 	for _, more := range [][]badCall{
 		invalids("RenameTOTP", label, func(ctx context.Context, s string) error { return in.session.RenameTOTP(ctx, id, s) }),
+		invalids("RequireFresh", action, func(ctx context.Context, s string) error { return in.session.RequireFresh(ctx, s) }),
 		invalids("ToConfirm", action, func(ctx context.Context, s string) error { return stepUp(ctx, mfa.ToConfirm(s)) }),
 		invalids("ToEnter", badIDs(), func(ctx context.Context, s string) error { return stepUp(ctx, mfa.ToEnter(s)) }),
 		invalids("Enter", badIDs(), func(ctx context.Context, s string) error {

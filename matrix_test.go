@@ -158,6 +158,7 @@ func ownOps() []ownOp {
 			_, err := s.StepUp(ctx, mfa.ToConfirm("x"), "")
 			return err
 		}},
+		{"RequireFresh", func(ctx context.Context, c *company, s *mfa.Session) error { return s.RequireFresh(ctx, "x") }},
 		{"RenameTOTP", func(ctx context.Context, c *company, s *mfa.Session) error { return s.RenameTOTP(ctx, totp(c, s), "x") }},
 		{"RemoveTOTP", func(ctx context.Context, c *company, s *mfa.Session) error { return s.RemoveTOTP(ctx, totp(c, s)) }},
 		{"SetAskAtSignIn", func(ctx context.Context, _ *company, s *mfa.Session) error { return s.SetAskAtSignIn(ctx, false) }},

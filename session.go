@@ -315,6 +315,17 @@ func (s *session) change(ctx context.Context, p persistence, sensitive string, d
 	return err
 }
 
+// RequireFresh returns *StepUpError unless a proof of this session is fresh
+// (Rules.FreshFor): for what is sensitive in the host itself, such as deleting a
+// project. The name of the action is for the page and the log, see ToConfirm. It
+// writes nothing. It returns ErrInvalid for a name that is none.
+func (s *Session) RequireFresh(ctx context.Context, action string) error {
+	if !ToConfirm(action).valid() {
+		return invalid("an action has 1 to 64 code points")
+	}
+	return s.s().change(ctx, bounded, action, func(*flow) error { return nil })
+}
+
 // fresh returns a *StepUpError unless the session has a fresh proof. An operation
 // with no name is not sensitive.
 func (f *flow) fresh(sensitive string) error {

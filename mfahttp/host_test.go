@@ -114,6 +114,7 @@ func newHost(t *testing.T, rules mfa.Rules, options ...func(*mfahttp.Config)) *h
 		return mfa.Outcome{Session: s}, nil
 	})
 	session("/home/fails", func(*http.Request, *mfa.Session) (mfa.Outcome, error) { return mfa.Outcome{}, h.fault })
+	mux.Handle("/delete", web.RequireFresh("delete_project", http.HandlerFunc(show)))
 	mux.Handle("/sign-out", web.SignOut())
 	mux.Handle("/cancel", web.Cancel())
 	h.handler = web.Protect(mux)

@@ -51,6 +51,21 @@ func (a *Adapter) RequireEntry(org func(*http.Request) string, next http.Handler
 	})
 }
 
+// RequireFresh is RequireSession for what is sensitive in the host itself: it serves
+// next while a proof of the session is fresh, and sends everybody else through
+// Pages.StepUp and back. action names it, for that page and the log; see
+// mfa.ToConfirm. Wrap the page that asks "are you sure" as well as the form behind it:
+// a form that is sent too late leads to its "to", and what was typed is lost.
+func (a *Adapter) RequireFresh(action string, next http.Handler) http.Handler {
+	return a.require(next, func(r *http.Request) (*mfa.Session, error) {
+		s, err := a.session(r)
+		if err == nil {
+			err = s.RequireFresh(r.Context(), action)
+		}
+		return s, err
+	})
+}
+
 func (a *Adapter) require(next http.Handler, load func(*http.Request) (*mfa.Session, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, err := load(r)

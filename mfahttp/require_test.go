@@ -194,3 +194,32 @@ func TestRequirePendingNothingMissing(t *testing.T) {
 		t.Errorf("status %d behind it", code)
 	}
 }
+
+// R17: what is sensitive in the host itself is served after a fresh proof alone,
+// and the page of the proof leads back to it.
+func TestR17_RequireFresh(t *testing.T) {
+	h := newHost(t, mfa.Rules{})
+	stranger := h.browser(t)
+	stranger.leads(stranger.get("/delete"), "/sign-in?to=%2Fdelete")
+	b := h.enrolled(t)
+	for _, page := range []*http.Response{b.get("/delete"), b.post("/delete")} {
+		if page.StatusCode != http.StatusOK {
+			t.Errorf("right after a proof: %s", page.Status)
+		}
+	}
+	h.stale()
+	b.leads(b.post("/delete", "to", "/projects"), "/step-up?action=delete_project&to=%2Fprojects")
+	b.leads(b.get("/delete?id=7"), "/step-up?action=delete_project&to=%2Fdelete%3Fid%3D7")
+	b.leads(b.post("/step-up", "action", "delete_project", "to", "/delete?id=7"), "/verify")
+	b.leads(b.post("/verify", "code", b.code()), "/delete?id=7")
+	if resp := b.get("/delete?id=7"); resp.StatusCode != http.StatusOK {
+		t.Errorf("after the proof: %s", resp.Status)
+	}
+	password := h.browser(t) // nothing but the password: it counts while it is fresh
+	password.leads(password.signIn("bob"), "/home")
+	if resp := password.get("/delete"); resp.StatusCode != http.StatusOK {
+		t.Errorf("right after the password: %s", resp.Status)
+	}
+	h.stale()
+	password.leads(password.get("/delete"), "/step-up?action=delete_project&to=%2Fdelete")
+}
