@@ -173,3 +173,57 @@ func TestFlowOfAnotherTab(t *testing.T) {
 		t.Errorf("the first tab: %s to %q", resp.Status, resp.Header.Get("Location"))
 	}
 }
+
+// ownSessions is a host's session library: it keeps values by an id in a cookie.
+type ownSessions struct {
+	renewed int
+	values  map[string]string
+	life    map[string]time.Duration
+}
+
+func (o *ownSessions) Token(r *http.Request, name string) string {
+	if _, err := r.Cookie("own"); err != nil {
+		return ""
+	}
+	return o.values[name]
+}
+
+func (o *ownSessions) SetToken(w http.ResponseWriter, _ *http.Request, name, token string, life time.Duration) {
+	o.renewed++
+	http.SetCookie(w, &http.Cookie{Name: "own", Value: "renewed"})
+	o.values[name], o.life[name] = token, life
+}
+
+// A host with sessions of its own keeps the tokens there: no cookie of ours names a
+// session or a flow, and every rule holds as before.
+func TestTokensOfTheHost(t *testing.T) {
+	own := &ownSessions{values: make(map[string]string), life: make(map[string]time.Duration)}
+	h := newHost(t, mfa.Rules{Require: mfa.RequireAtSignIn}, func(c *mfahttp.Config) { c.Tokens = own })
+	b := h.browser(t)
+	b.leads(b.signIn("alice"), "/enroll")
+	if own.values["mfa_pending"] == "" || own.values["mfa_session"] != "" || own.life["mfa_pending"] != 10*time.Minute {
+		t.Fatalf("after the password it keeps %v for %v", own.values, own.life)
+	}
+	b.cookies[pendingCookie] = own.values["mfa_pending"] // where stage looks
+	b.stage()
+	delete(b.cookies, pendingCookie)
+	b.leads(b.post("/enroll", "code", b.code()), "/save-codes")
+	b.leads(b.post("/save-codes"), "/home")
+	if own.values["mfa_pending"] != "" || own.values["mfa_session"] == "" || own.life["mfa_session"] != 24*time.Hour {
+		t.Errorf("signed in, it keeps %v for %v", own.values, own.life)
+	}
+	b.left(browsersCookie, "own")
+	if resp := b.get("/home"); resp.StatusCode != http.StatusOK {
+		t.Errorf("the home page: %s", resp.Status)
+	}
+	stranger := h.browser(t)
+	stranger.leads(stranger.get("/home"), "/sign-in?to=%2Fhome")
+	calls := own.renewed
+	if b.get("/home"); own.renewed != calls {
+		t.Error("a page that changes nothing sets a token")
+	}
+	b.leads(b.post("/sign-out"), "/sign-in")
+	if own.values["mfa_session"] != "" {
+		t.Error("signed out, it keeps the session")
+	}
+}

@@ -21,7 +21,8 @@
 // live as long as what they name, and mfa_browsers for 180 days, so that a sign-in
 // in a browser that was seen before is no news to its user and a remembered one
 // asks for no code. It holds a token of each of the last four users, and signing
-// out leaves it.
+// out leaves it. A host that has sessions of its own keeps the first two there:
+// Config.Tokens.
 //
 // No rule lives here. Who may pass is decided by the Guard, and a host that
 // needs something else than cookies and redirects calls the Guard itself.
@@ -57,6 +58,8 @@ type Config struct {
 	// machine: they lose Secure and the __Host- prefix. Whoever is on the network
 	// path then reads the session, and a neighboring subdomain can plant one.
 	InsecureHTTP bool
+	// Tokens keeps the tokens of sessions and flows. Nil: two cookies.
+	Tokens Tokens
 	// Error answers a request that no page of Pages can: status is 400, 401, 403,
 	// 429, 500 or 503. It writes the status and a page that does not show err; err
 	// is for the log. Nil: one line of text, and no log.
@@ -89,6 +92,7 @@ type Adapter struct {
 	pages   Pages
 	proxies []netip.Prefix
 	secure  bool
+	tokens  Tokens
 	report  func(http.ResponseWriter, *http.Request, int, error)
 	now     func() time.Time
 }
@@ -123,7 +127,7 @@ func New(c Config) (*Adapter, error) {
 	}
 	a := &Adapter{
 		guard: c.Guard, pages: c.Pages, proxies: slices.Clone(c.TrustedProxies),
-		secure: !c.InsecureHTTP, report: c.Error, now: c.Now,
+		secure: !c.InsecureHTTP, tokens: c.Tokens, report: c.Error, now: c.Now,
 	}
 	if a.report == nil {
 		a.report = func(w http.ResponseWriter, r *http.Request, status int, err error) {
