@@ -211,6 +211,17 @@ func TestR16_RevokeOthersForgets(t *testing.T) {
 	b.skipping(t, false)
 }
 
+// TestR16_RevokeForgets: so does who puts one other browser out.
+func TestR16_RevokeForgets(t *testing.T) {
+	l, b := browsing(t)
+	thief := l.enter(t, l.right())
+	l.Clock.Advance(l.app.Period())
+	if err := l.enter(t, l.right()).Revoke(t.Context(), thief.ID()); err != nil {
+		t.Fatal(err)
+	}
+	b.skipping(t, false)
+}
+
 // TestR16_AnotherBrowserIsNews: R29: the token of a known browser in another one is
 // told like a new device: it may be stolen.
 func TestR16_AnotherBrowserIsNews(t *testing.T) {

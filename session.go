@@ -344,14 +344,18 @@ func (f *flow) fresh(sensitive string) error {
 
 // Revoke ends sessions of this user by their public ids, and the flows they
 // opened. Ending the current one needs nothing, any other a fresh proof
-// (*StepUpError; ASVS 7.5.2). An id that names no live session of the user is
-// ignored: it has ended. It tries until ctx ends.
+// (*StepUpError; ASVS 7.5.2) and ends what browsers are remembered for: whoever is
+// put out must not come back with the password alone. An id that names no live session
+// of the user is ignored: it has ended. It tries until ctx ends.
 func (s *Session) Revoke(ctx context.Context, ids ...string) error {
 	sensitive := ""
 	if slices.ContainsFunc(ids, func(id string) bool { return id != s.ID() }) {
 		sensitive = "revoke_session"
 	}
 	return s.s().change(ctx, untilEnded, sensitive, func(f *flow) error {
+		if slices.ContainsFunc(f.sessions, func(d stored[sessionData]) bool { return d.rec.ID != s.ID() && slices.Contains(ids, d.rec.ID) }) {
+			f.unremember()
+		}
 		f.revoke(func(id string) bool { return slices.Contains(ids, id) })
 		return nil
 	})
