@@ -34,26 +34,34 @@ func (a *Adapter) Next(w http.ResponseWriter, r *http.Request, out mfa.Outcome, 
 	w.Header().Set("Cache-Control", "no-store")
 	switch {
 	case err != nil && out.Pending != nil:
-		a.setCookie(w, r, pendingCookie, out.Pending.Token(), out.Pending.Expires())
+		a.keep(w, r, out)
 		a.fail(w, withPending(r, out.Pending), err)
 	case err != nil:
 		a.fail(w, r, err)
 	case out.Session != nil:
-		if out.Session.Token() != a.cookie(r, sessionCookie) {
-			a.setCookie(w, r, sessionCookie, out.Session.Token(), out.Session.Expires())
-			a.clearCookie(w, r, pendingCookie)
-			a.keepBrowser(w, r, out.Session.User(), out.Browser())
-		}
+		a.keep(w, r, out)
 		to := heading(r)
 		if to == "" {
 			to = a.pages.Home
 		}
 		http.Redirect(w, r, to, http.StatusSeeOther)
 	case out.Pending != nil:
-		a.setCookie(w, r, pendingCookie, out.Pending.Token(), out.Pending.Expires())
+		a.keep(w, r, out)
 		http.Redirect(w, r, a.page(out.Pending.Need().Step), http.StatusSeeOther)
 	default:
 		panic("mfahttp: Next with neither an outcome nor an error")
+	}
+}
+
+// keep gives the browser the tokens of an outcome.
+func (a *Adapter) keep(w http.ResponseWriter, r *http.Request, out mfa.Outcome) {
+	switch {
+	case out.Session == nil:
+		a.setCookie(w, r, pendingCookie, out.Pending.Token(), out.Pending.Expires())
+	case out.Session.Token() != a.cookie(r, sessionCookie):
+		a.setCookie(w, r, sessionCookie, out.Session.Token(), out.Session.Expires())
+		a.clearCookie(w, r, pendingCookie)
+		a.keepBrowser(w, r, out.Session.User(), out.Browser())
 	}
 }
 
