@@ -44,7 +44,13 @@ type apiHost struct {
 
 func newAPI(t *testing.T, tokens bool, options ...func(*mfa.Config)) *apiHost {
 	t.Helper()
-	options = append(options, func(c *mfa.Config) { c.Users = book{c.Users.(*mfatest.Users)} })
+	return newAPIOf(t, tokens, func(u *mfatest.Users) mfa.Users { return book{u} }, options...)
+}
+
+// newAPIOf is newAPI with another directory in front of the kit's.
+func newAPIOf(t *testing.T, tokens bool, users func(*mfatest.Users) mfa.Users, options ...func(*mfa.Config)) *apiHost {
+	t.Helper()
+	options = append(options, func(c *mfa.Config) { c.Users = users(c.Users.(*mfatest.Users)) })
 	h := &apiHost{Kit: mfatest.New(t, options...), doc: newDocument(t), tokens: tokens, covered: make(map[string]bool)}
 	member := func(r mfa.Role) []mfa.Membership { return []mfa.Membership{{Org: "acme", Role: r}} }
 	for _, u := range []mfa.User{

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"reflect"
 	"testing"
-
-	"github.com/seed-1320b244/mfa"
 )
 
 // setRules sets the rules of an organization, and is told when somebody was faster.
@@ -85,18 +83,4 @@ func helpMembers(t *testing.T, h *apiHost) {
 	for _, org := range []string{"acme", "elsewhere"} {
 		member.problem(http.StatusForbidden, "not_administrator", "/admin/members", member.do(http.MethodGet, "/admin/members?org="+org, nil))
 	}
-}
-
-// A list of members that cannot be read to its end is not one that is shorter.
-func TestAPIComplianceBreaksOff(t *testing.T) {
-	both(t, func(t *testing.T, tokens bool) {
-		h := newAPI(t, tokens)
-		c, _ := h.enrolled(t, "olivia")
-		for n := range 2000 {
-			h.Users.Add(mfa.User{ID: "user" + string(rune('a'+n%26)) + string(rune('a'+n/26%26)) + string(rune('a'+n/676)), Orgs: []mfa.Membership{{Org: "acme"}}})
-		}
-		if n := len(c.get("/admin/members?org=acme")["members"].([]any)); n != 2004 {
-			t.Errorf("%d members", n)
-		}
-	})
 }

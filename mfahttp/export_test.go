@@ -9,10 +9,13 @@ type Route struct {
 	Body, Answer reflect.Type // nil and struct{} for none
 }
 
-// Routes returns the operations of a.
+// Routes returns the operations of a, without the document itself.
 func (a *API) Routes() (all []Route) {
 	for _, routes := range a.routes {
 		for _, r := range routes {
+			if r.path == "/openapi.json" {
+				continue
+			}
 			all = append(all, Route{r.method, r.path, r.query, r.body, r.answer})
 		}
 	}
