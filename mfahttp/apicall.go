@@ -160,17 +160,10 @@ func (c *call) read(r route) error {
 // case, and of two of the same name the last, where what filters requests before it
 // may have taken the first.
 func decode(body []byte, v any) error {
-	if !utf8.Valid(body) {
-		return errors.New("not UTF-8")
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	if err := exact(d, reflect.TypeOf(v).Elem()); err != nil {
+	if err := exact(json.NewDecoder(bytes.NewReader(body)), reflect.TypeOf(v).Elem()); err != nil {
 		return err
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("something after the value")
-	}
-	return json.Unmarshal(body, v)
+	return json.Unmarshal(body, v) // which refuses what comes after the object
 }
 
 var errShape = errors.New("not what is asked for here")
@@ -193,8 +186,8 @@ func exact(d *json.Decoder, t reflect.Type) error {
 			return errShape
 		}
 	case string:
-		// The decoder puts the replacement character for half of a surrogate pair: two
-		// passwords must not become one.
+		// The decoder puts the replacement character for what is not UTF-8 and for half of
+		// a surrogate pair: two passwords must not become one.
 		if strings.ContainsRune(token, utf8.RuneError) {
 			return errShape
 		}

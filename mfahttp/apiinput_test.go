@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-1320b244/mfa"
 	"github.com/seed-1320b244/mfa/mfahttp"
 )
 
@@ -59,6 +60,16 @@ func TestAPIInput(t *testing.T) {
 			}
 			c.audit("/sign-in", a)
 		})
+	}
+}
+
+// A method that is none is no method.
+func TestAPIMethod(t *testing.T) {
+	h := newAPI(t, false, withRules(mfa.Rules{Require: mfa.RequireAtSignIn}))
+	c := h.client(t)
+	c.step(c.signIn("alice"), "enroll")
+	for _, method := range []any{"", "TOTP", "smoke", 1, nil} {
+		c.refused(http.StatusBadRequest, "malformed", "/pending/verify", "method", method, "code", "123456")
 	}
 }
 

@@ -65,6 +65,7 @@ func firstSignIn(t *testing.T, h *apiHost) {
 	c.problem(http.StatusUnauthorized, "no_pending", "/pending", c.do(http.MethodGet, "/pending", nil))
 	c.post("/session/sign-out")
 	c.problem(http.StatusUnauthorized, "no_session", "/session", c.do(http.MethodGet, "/session", nil))
+	c.keepsNothing()
 }
 
 // signInWithCodes signs in with a code of the app, has the browser remembered, and
@@ -85,7 +86,11 @@ func signInWithCodes(t *testing.T, h *apiHost) {
 		t.Errorf("browsers %v", browsers)
 	}
 	c.post("/session/browsers/forget", "ids", []any{browsers[0].(map[string]any)["id"]})
+	before := c.sessionToken()
 	c.step(c.signIn("alice"), "verify")
+	if _, err := h.Guard.Session(t.Context(), before, mfa.Client{}); err == nil {
+		t.Error("R13: the session that was presented to the sign-in is alive")
+	}
 	c.step(c.post("/pending/verify", "method", "backup_code", "code", codes[0]), "")
 	if left := c.get("/session/overview")["codes_left"]; left != 9.0 {
 		t.Errorf("%v codes left", left)
@@ -95,6 +100,7 @@ func signInWithCodes(t *testing.T, h *apiHost) {
 	other.app = c.app
 	other.step(other.signIn("alice"), "verify")
 	other.post("/pending/cancel")
+	other.keepsNothing()
 	other.problem(http.StatusUnauthorized, "no_pending", "/pending", other.do(http.MethodGet, "/pending", nil))
 }
 
@@ -248,4 +254,14 @@ func door(t *testing.T, h *apiHost) {
 	}
 	c.step(c.post("/session/enter", "org", "acme"), "")
 	c.refused(http.StatusForbidden, "not_a_member", "/session/step-up", "purpose", object("type", "enter", "org", "elsewhere"))
+}
+
+// keepsNothing fails when a browser has a cookie of what it ended.
+func (c *client) keepsNothing() {
+	c.t.Helper()
+	for _, name := range []string{sessionCookie, pendingCookie} {
+		if c.cookie(name) != "" {
+			c.t.Errorf("%s is still there", name)
+		}
+	}
 }

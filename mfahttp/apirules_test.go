@@ -238,6 +238,19 @@ func TestAPITransportIsFixed(t *testing.T) {
 					t.Errorf("%s: %d %s, WWW-Authenticate %q", path, a.status, a.body, a.header.Get("WWW-Authenticate"))
 				}
 			}
+			out, err := h.Guard.SignIn(t.Context(), mfa.SignIn{User: "alice", First: mfa.PasswordFirst()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := other.request(http.MethodGet, "/api/mfa/pending", nil) // of a flow that needs no session besides
+			if tokens {
+				r.AddCookie(&http.Cookie{Name: pendingCookie, Value: out.Pending.Token()})
+			} else {
+				r.Header.Set("Mfa-Pending", out.Pending.Token())
+			}
+			if a := other.send(r); a.json["reason"] != "no_pending" {
+				t.Errorf("a sign-in: %d %s", a.status, a.body)
+			}
 			right := h.bare(t, session, flow)
 			right.step(right.get("/pending"), "enroll")
 			alone := h.bare(t, "", flow)
