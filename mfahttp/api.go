@@ -198,6 +198,19 @@ func (a *API) RequireEntry(org func(*http.Request) string, next http.Handler) ht
 	return a.require(next, func(c *call) error { _, err := c.enter(org(c.r)); return err })
 }
 
+// RequireFresh is RequireSession for what is sensitive in the host itself: see
+// Adapter.RequireFresh. Who has to prove something first is answered with the problem
+// "step_up", and what the request brought is lost.
+func (a *API) RequireFresh(action string, next http.Handler) http.Handler {
+	return a.require(next, func(c *call) error {
+		s, err := c.session()
+		if err == nil {
+			err = s.RequireFresh(c.r.Context(), action)
+		}
+		return err
+	})
+}
+
 // RequirePending serves next to whoever presents a flow, which is in PendingFrom: for
 // a host that proves passwords itself, and answers a Need for Password with
 // Pending.Reauthenticated.

@@ -79,7 +79,13 @@ func hostProves(t *testing.T, h *apiHost) {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
 	}
+	if a := do(http.MethodPost, "/pay"); a.status != http.StatusOK {
+		t.Errorf("%d %s", a.status, a.body)
+	}
 	h.stale()
+	if a := do(http.MethodPost, "/pay"); a.json["reason"] != "step_up" || a.json["step_up"].(map[string]any)["action"] != "pay" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
 	if a := do(http.MethodPost, "/sso/again"); a.json["reason"] != "no_pending" {
 		t.Errorf("%d %s", a.status, a.body)
 	}

@@ -24,6 +24,9 @@
 // out leaves it. A host that has sessions of its own keeps the first two there:
 // Config.Tokens.
 //
+// An API does the same for a client that draws its own pages: it answers in JSON where
+// an Adapter redirects. See NewAPI.
+//
 // No rule lives here. Who may pass is decided by the Guard, and a host that
 // needs something else than cookies and redirects calls the Guard itself.
 package mfahttp
