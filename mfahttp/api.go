@@ -130,7 +130,7 @@ func (a *API) serve(c *call) error {
 			allow = append(allow, r.method)
 		}
 		c.w.Header().Set("Allow", strings.Join(allow, ", "))
-		return &badRequest{http.StatusMethodNotAllowed, "method_not_allowed"}
+		return &badRequest{http.StatusMethodNotAllowed, "wrong_method"}
 	}
 	if err := c.read(routes[i]); err != nil {
 		return err

@@ -45,8 +45,10 @@ func op[In, Out any](method, path string, do func(*call, In) (Out, error), query
 	r.serve = func(c *call) error {
 		var in In
 		if method == http.MethodPost {
-			if err := decode(c.body, &in); err != nil {
-				return fmt.Errorf("%w: %w", &badRequest{http.StatusBadRequest, "malformed"}, err)
+			// Why not is for nobody: errors of encoding/json quote numbers, and a code can be
+			// sent as one (R27).
+			if decode(c.body, &in) != nil {
+				return &badRequest{http.StatusBadRequest, "malformed"}
 			}
 		}
 		out, err := do(c, in)

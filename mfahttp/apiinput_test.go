@@ -3,9 +3,12 @@ package mfahttp_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/seed-1320b244/mfa"
 	"github.com/seed-1320b244/mfa/mfahttp"
@@ -60,6 +63,79 @@ func TestAPIInput(t *testing.T) {
 			}
 			c.audit("/sign-in", a)
 		})
+	}
+}
+
+// R27: the log is not told what a malformed request holds.
+func TestR27_APIMalformed(t *testing.T) {
+	h := newAPI(t, false)
+	c, _ := h.enrolled(t, "alice")
+	c.step(c.signIn("alice"), "verify")
+	c.refused(http.StatusBadRequest, "malformed", "/pending/verify", "method", "totp", "code", 492039)
+	if err := h.failure(); err == nil || strings.Contains(fmt.Sprintf("%+v", err), "492039") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Whatever a body is, it is taken only if it is one object with the one field, in UTF-8.
+func FuzzAPIBody(f *testing.F) {
+	for _, body := range []string{
+		`{"password":"x"}`, `{"password":"x"}{}`, `{"Password":"x"}`, `{"password":"x","password":"y"}`, `{"password":"\ud800"}`, "{\"password\":\"\xff\"}",
+		`{"password":null}`, `[]`, ``, ` {"password" : "\u0000"} `, `{"password":{}}`, `{"password":["x"]}`,
+	} {
+		f.Add([]byte(body))
+	}
+	guard, err := newGuard()
+	if err != nil {
+		f.Fatal(err)
+	}
+	api, err := mfahttp.NewAPI(mfahttp.Config{Guard: guard, NoProxies: true}, mfahttp.APIConfig{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := httptest.NewRequest(http.MethodPost, "/check-password", bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, r)
+		var fields map[string]string
+		err := json.Unmarshal(body, &fields)
+		password, there := fields["password"]
+		plain := err == nil && there && len(fields) == 1 && utf8.Valid(body) && !strings.ContainsRune(password, utf8.RuneError)
+		switch w.Code {
+		case http.StatusOK:
+			if !plain || bytes.Count(body, []byte("password")) == 2 && password != "password" {
+				t.Errorf("%q is taken", body)
+			}
+		case http.StatusBadRequest:
+			if plain && bytes.Count(body, []byte(":")) == 1 && len(password) <= 4096 && bytes.Count(body, []byte("null")) == 0 {
+				t.Errorf("%q is refused: %s", body, w.Body)
+			}
+		case http.StatusRequestEntityTooLarge:
+			if len(body) <= mfahttp.MaxBody {
+				t.Errorf("%d bytes are too many", len(body))
+			}
+		default:
+			t.Errorf("%q: %d %s", body, w.Code, w.Body)
+		}
+	})
+}
+
+// A host that runs no jobs mails no links.
+func TestAPIWithoutJobs(t *testing.T) {
+	guard, err := newGuard()
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, err := mfahttp.NewAPI(mfahttp.Config{Guard: guard, NoProxies: true}, mfahttp.APIConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/recover", strings.NewReader(`{"login":"alice"}`))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	if api.ServeHTTP(w, r); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), `"reason":"forbidden"`) {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

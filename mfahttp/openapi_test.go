@@ -353,6 +353,7 @@ func TestOpenAPIDocument(t *testing.T) {
 
 // A validator that is not ours takes the document for OpenAPI 3.1.
 func TestOpenAPIValid(t *testing.T) {
+	t.Parallel()
 	npm, err := exec.LookPath("npm")
 	if err != nil {
 		if os.Getenv("MFA_REQUIRE_SERVICES") == "1" {
