@@ -13,7 +13,7 @@ import (
 
 // APIConfig says how an API carries tokens, and what it leaves to the host.
 type APIConfig struct {
-	// Tokens makes the API one for clients that are no browsers, such as mobile apps.
+	// Bearer makes the API one for clients that are no browsers, such as mobile apps.
 	// They present the session as "Authorization: Bearer <token>" (RFC 6750 section
 	// 2.1), a flow in the header Mfa-Pending and the token of a known device in
 	// Mfa-Browser, and get all three in answers. Cookies are neither read nor set, so
@@ -22,13 +22,14 @@ type APIConfig struct {
 	// not use it: a token that a script can read, an injected script can send away.
 	//
 	// Default false: for single-page applications of the same origin. Tokens are in
-	// the cookies of an Adapter, out of reach of scripts, and never in an answer.
+	// the cookies of an Adapter (or where Config.Tokens keeps them), out of reach of
+	// scripts, and never in an answer.
 	// What other sites make a browser send is refused (http.CrossOriginProtection),
 	// and so is every POST that is no JSON: a form cannot be that.
 	//
 	// Which of the two it is never depends on the request. Otherwise a script that
 	// was injected would ask for the tokens that the cookies keep from it.
-	Tokens bool
+	Bearer bool
 	// Jobs is given what an answer does not wait for, the mail of /recover, and
 	// reports whether it took it. It must not run it before it returns: how long the
 	// mail takes would tell who has an account. Nil: /recover is refused.
@@ -57,7 +58,7 @@ type APIConfig struct {
 // An API is safe for concurrent use and keeps nothing between requests.
 type API struct {
 	web    *Adapter
-	tokens bool
+	bearer bool
 	jobs   func(func(context.Context) error) bool
 	report func(*http.Request, int, error)
 	routes map[string][]route // by path
@@ -72,7 +73,7 @@ func NewAPI(c Config, api APIConfig) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &API{web: web, tokens: api.Tokens, jobs: api.Jobs, report: api.Error, routes: make(map[string][]route)}
+	a := &API{web: web, bearer: api.Bearer, jobs: api.Jobs, report: api.Error, routes: make(map[string][]route)}
 	if a.report == nil {
 		a.report = func(*http.Request, int, error) {}
 	}
@@ -146,7 +147,7 @@ func (a *API) protect(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if a.tokens { // a request does what its headers say, whoever made the browser send it
+	if a.bearer { // a request does what its headers say, whoever made the browser send it
 		return nil
 	}
 	if err := a.csrf.Check(r); err != nil {
@@ -159,7 +160,7 @@ func (a *API) protect(w http.ResponseWriter, r *http.Request) error {
 // factor itself, such as the callback of an identity provider. Give what Guard.SignIn
 // returns to Answer.
 func (a *API) SignIn(r *http.Request, user string, first mfa.First) mfa.SignIn {
-	if !a.tokens {
+	if !a.bearer {
 		return a.web.SignIn(r, user, first)
 	}
 	in := mfa.SignIn{User: user, First: first, Client: a.web.Client(r), Browsers: r.Header.Values(browserHeader)}
@@ -233,7 +234,7 @@ func (a *API) require(next http.Handler, load func(*call) error) http.Handler {
 	})
 }
 
-// The headers of APIConfig.Tokens. A flow that a session opened is usable with that
+// The headers of APIConfig.Bearer. A flow that a session opened is usable with that
 // session only, so that both are presented at once.
 const (
 	pendingHeader = "Mfa-Pending"
@@ -241,7 +242,7 @@ const (
 )
 
 func (a *API) sessionToken(r *http.Request) string {
-	if !a.tokens {
+	if !a.bearer {
 		return a.web.cookie(r, sessionCookie)
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -252,7 +253,7 @@ func (a *API) sessionToken(r *http.Request) string {
 }
 
 func (a *API) pendingToken(r *http.Request) string {
-	if !a.tokens {
+	if !a.bearer {
 		return a.web.cookie(r, pendingCookie)
 	}
 	return r.Header.Get(pendingHeader)

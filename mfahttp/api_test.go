@@ -60,7 +60,7 @@ func newAPIOf(t *testing.T, tokens bool, users func(*mfatest.Users) mfa.Users, o
 	}
 	var err error
 	h.api, err = mfahttp.NewAPI(mfahttp.Config{Guard: h.Guard, NoProxies: true, Now: h.Clock.Now}, mfahttp.APIConfig{
-		Tokens: tokens,
+		Bearer: tokens,
 		Jobs: func(job func(context.Context) error) bool {
 			h.mu.Lock()
 			defer h.mu.Unlock()

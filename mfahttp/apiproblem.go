@@ -40,7 +40,7 @@ type problem struct {
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(r, err)
 	a.report(r, p.Status, err)
-	if p.Status == http.StatusUnauthorized && a.tokens {
+	if p.Status == http.StatusUnauthorized && a.bearer {
 		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110 section 15.5.2; for cookies there is no scheme
 	}
 	if p.RetryAfter > 0 {

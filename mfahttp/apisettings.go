@@ -99,7 +99,7 @@ func (c *call) signOut(s *mfa.Session, _ none) (none, error) {
 	if err := s.SignOut(c.r.Context()); err != nil {
 		return none{}, err
 	}
-	if !c.api.tokens {
+	if !c.api.bearer {
 		c.api.web.clearCookie(c.w, c.r, sessionCookie)
 		c.api.web.clearCookie(c.w, c.r, pendingCookie)
 	}

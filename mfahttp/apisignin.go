@@ -23,7 +23,7 @@ type outcome struct {
 	Need    *need `json:"need,omitempty"`
 	Sent    *sent `json:"sent,omitempty"`
 
-	Token   string `json:"token,omitempty"`   // with APIConfig.Tokens: of the session or the flow
+	Token   string `json:"token,omitempty"`   // with APIConfig.Bearer: of the session or the flow
 	Browser string `json:"browser,omitempty"` // and Outcome.Browser
 }
 
@@ -131,7 +131,7 @@ func (c *call) outcome(out mfa.Outcome) outcome {
 		token = p.Token()
 		o = outcome{Status: "pending", Expires: p.Expires().UTC(), Purpose: &to, Need: &asks, Sent: sentOf(p.Sent())}
 	}
-	if c.api.tokens {
+	if c.api.bearer {
 		o.Token, o.Browser = token, out.Browser()
 	} else {
 		c.api.web.keep(c.w, c.r, out)
@@ -301,7 +301,7 @@ func pendingRoutes() []route {
 		}),
 		withFlow(http.MethodPost, "/pending/cancel", func(c *call, p *mfa.Pending, _ none) (none, error) {
 			err := p.Cancel(c.r.Context())
-			if err == nil && !c.api.tokens {
+			if err == nil && !c.api.bearer {
 				c.api.web.clearCookie(c.w, c.r, pendingCookie)
 			}
 			return none{}, err

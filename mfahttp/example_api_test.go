@@ -21,7 +21,7 @@ func ExampleNewAPI() {
 		fmt.Println(err)
 		return
 	}
-	api, err := mfahttp.NewAPI(mfahttp.Config{Guard: guard, NoProxies: true}, mfahttp.APIConfig{Tokens: true})
+	api, err := mfahttp.NewAPI(mfahttp.Config{Guard: guard, NoProxies: true}, mfahttp.APIConfig{Bearer: true})
 	if err != nil {
 		fmt.Println(err)
 		return
