@@ -2,10 +2,13 @@ package mfahttp_test
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/seed-1320b244/mfa"
+	"github.com/seed-1320b244/mfa/mfahttp"
 )
 
 // token returns that of the last mail of a kind.
@@ -94,4 +97,41 @@ func hostProves(t *testing.T, h *apiHost) {
 		t.Errorf("%v", out)
 	}
 	c.step(do(http.MethodPost, "/sso/again").json, "")
+}
+
+// An API without Bearer keeps tokens where the host does; with it nothing is asked of
+// what a browser sends along.
+func TestAPITokensOfTheHost(t *testing.T) {
+	both(t, func(t *testing.T, bearer bool) {
+		own := &ownSessions{values: make(map[string]string), life: make(map[string]time.Duration)}
+		h := newAPI(t, bearer)
+		api, err := mfahttp.NewAPI(mfahttp.Config{Guard: h.Guard, NoProxies: true, Now: h.Clock.Now, Tokens: own}, mfahttp.APIConfig{Bearer: bearer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		send := func(method, path, body string) *httptest.ResponseRecorder {
+			r := httptest.NewRequest(method, path, strings.NewReader(body))
+			r.Header.Set("Content-Type", "application/json")
+			r.AddCookie(&http.Cookie{Name: "own", Value: "x"})
+			w := httptest.NewRecorder()
+			api.ServeHTTP(w, r)
+			return w
+		}
+		w := send(http.MethodPost, "/sign-in", `{"login":"alice","password":"`+password+`"}`)
+		if w.Code != http.StatusOK || (own.values["mfa_session"] == "") != bearer || strings.Contains(w.Body.String(), `"token"`) != bearer {
+			t.Fatalf("%d %s, it keeps %v", w.Code, w.Body, own.values)
+		}
+		want := http.StatusOK
+		if bearer {
+			out, err := h.Guard.SignIn(t.Context(), mfa.SignIn{User: "alice", First: mfa.PasswordFirst()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			own.values["mfa_session"] = out.Session.Token()
+			want = http.StatusUnauthorized
+		}
+		if w := send(http.MethodGet, "/session", ""); w.Code != want {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
 }
