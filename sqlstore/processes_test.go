@@ -45,12 +45,14 @@ type workplace struct {
 }
 
 // A job is one request at one moment: a proof, with Session a visit, or with Link a
-// new password.
+// new password. With Tour it is the last one, and as many requests as there is time
+// for.
 type job struct {
 	User, Pending, Code string
 	Session             string // the token
 	Link, Password      string // likewise
 	Method              mfa.Method
+	Tour                []stop    // what to visit, in turn, at the door of acme
 	Now, At             time.Time // what the guard's clock shows; when to start
 }
 
@@ -82,6 +84,9 @@ func work(text string) error {
 		}
 		users.Add(person(j.User))
 		clock.Advance(j.Now.Sub(clock.Now()))
+		if j.Tour != nil {
+			return j.tour(guard, users, in, out)
+		}
 		<-time.After(time.Until(j.At))
 		if err := out.Encode(give(context.Background(), guard, j)); err != nil {
 			return err
@@ -122,6 +127,7 @@ func give(ctx context.Context, guard *mfa.Guard, j job) result {
 type crew struct {
 	in  [processes]*json.Encoder
 	out [processes]*json.Decoder
+	end [processes]func() error // lets the worker end
 }
 
 func newCrew(t *testing.T, s service, key string) *crew {
@@ -152,7 +158,7 @@ func newCrew(t *testing.T, s service, key string) *crew {
 				t.Errorf("worker %d: %v", i, err)
 			}
 		})
-		c.in[i], c.out[i] = json.NewEncoder(in), json.NewDecoder(out)
+		c.in[i], c.out[i], c.end[i] = json.NewEncoder(in), json.NewDecoder(out), in.Close
 	}
 	return &c
 }
