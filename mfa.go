@@ -106,21 +106,25 @@ func New(c Config) (*Guard, error) {
 	if c.Notifier == nil && slices.ContainsFunc(policy.Rules.Methods, Method.sent) {
 		bad("Config.Notifier is missing: Policy.Rules.Methods names a code that is sent")
 	}
+	now := c.Now
+	if now == nil {
+		now = time.Now
+	}
+	if policy.Rules.ProofsNotBefore.After(now()) {
+		bad("Policy.Rules.ProofsNotBefore lies ahead of Config.Now: no proof would count")
+	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, errors.Join(errs...))
 	}
 	g := &Guard{
 		issuer: c.Issuer, store: c.Store, users: c.Users, ring: c.Keys.ring(), policy: policy,
-		onEvent: c.OnEvent, notBefore: c.NotBefore, now: c.Now, hashCost: phc.Standard(),
+		onEvent: c.OnEvent, notBefore: c.NotBefore, now: now, hashCost: phc.Standard(),
 		hashing: newHashing(phc.Standard()), passwords: c.Passwords,
 	}
 	g.notifier, g.locator, g.beforeSMS = c.Notifier, c.Locator, c.BeforeSMS
 	g.marker, _ = c.Users.(Marker)
 	g.addresses, _ = c.Users.(Addresses)
 	g.finder, _ = c.Users.(Finder)
-	if g.now == nil {
-		g.now = time.Now
-	}
 	if c.InsecureFastHashing {
 		g.hashCost = phc.Insecure()
 	}

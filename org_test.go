@@ -101,7 +101,7 @@ func TestR19_ProofsNotBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := c.Clock.Now()
-	for _, ahead := range []time.Duration{2 * time.Second, time.Hour} {
+	for _, ahead := range []time.Duration{1, time.Second, time.Hour} {
 		err := a.SetRules(t.Context(), mfa.Rules{Require: mfa.RequireAtDoor, ProofsNotBefore: now.Add(ahead)}, version)
 		refused(t, err, mfa.ErrInvalid, mfa.ReasonInvalidArgument)
 	}
@@ -116,6 +116,23 @@ func TestR19_ProofsNotBefore(t *testing.T) {
 	if err := c.enter(s, "acme"); err != nil {
 		t.Errorf("proven again: %v (%s)", err, mfa.ReasonOf(err))
 	}
+}
+
+// TestR19_ProofsNotBefore_Installation: the installation's may not lie ahead of the
+// guard's clock either: nothing that anybody can prove would open a door.
+func TestR19_ProofsNotBefore_Installation(t *testing.T) {
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	c := newConfig(t)
+	c.Now = func() time.Time { return now }
+	c.Policy.Rules = mfa.Rules{Require: mfa.RequireAtDoor, ProofsNotBefore: now}
+	if _, err := mfa.New(c); err != nil {
+		t.Fatal(err)
+	}
+	c.Policy.Rules.ProofsNotBefore = now.Add(1)
+	refusedConfig(t, c, "Policy.Rules.ProofsNotBefore")
+	c.Now = nil
+	c.Policy.Rules.ProofsNotBefore = time.Now().Add(time.Hour)
+	refusedConfig(t, c, "Policy.Rules.ProofsNotBefore")
 }
 
 // TestR19_SessionLife: an organization's sessions last for its SessionFor since

@@ -84,8 +84,8 @@ type Rules struct {
 	// enroll. Nil: it binds everybody. At most 100.
 	Exempt []string
 	// ProofsNotBefore makes the door ask again whoever proved her second factor
-	// earlier: one write after an incident. It may not lie ahead. Zero: a proof counts
-	// as long as its session.
+	// earlier: one write after an incident. It may not lie ahead of Config.Now: New and
+	// SetRules refuse that. Zero: a proof counts as long as its session.
 	ProofsNotBefore time.Time
 }
 

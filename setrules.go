@@ -59,7 +59,7 @@ func (a *admin) setRules(ctx context.Context, now time.Time, dir Directory, r Ru
 	switch {
 	case was.data.Edition != version:
 		return nil, &RulesChangedError{was.rules, was.data.Edition, was.data.By, unix(was.data.At)}
-	case r.ProofsNotBefore.After(now.Add(time.Second)):
+	case r.ProofsNotBefore.After(now.Add(time.Second - 1).Truncate(time.Second)): // rounded up, as r is
 		return nil, invalid("Rules.ProofsNotBefore lies ahead")
 	}
 	if err := a.fits(&r, by); err != nil {
