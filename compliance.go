@@ -191,20 +191,26 @@ func (a *admin) status(m member, r *Rules) MemberStatus {
 	return st
 }
 
-// Preview is whom rules would concern.
+// Preview is whom rules would concern. Of users whom the organization does not
+// manage it tells who meets the rules that are saved, whichever are asked about: as
+// Compliance does, and for rules that ask for nothing as it will once they ask. Who
+// could try rules one by one would learn what each of them holds.
 type Preview struct {
 	Members int
+	// Unmanaged of Members are not managed by the organization.
+	Unmanaged int
 	// Affected must prove a second factor at once, AffectedFrom once Rules.From is
 	// reached: the same when it does not lie ahead.
 	Affected, AffectedFrom int
-	// NotEnrolled of AffectedFrom hold no factor. Of users whom the organization does
-	// not manage: or none that the rules allow.
+	// NotEnrolled of AffectedFrom hold no factor; of Unmanaged: or none that the saved
+	// rules allow.
 	NotEnrolled int
 	// LoseOnlyMethod of AffectedFrom hold factors, and none that the rules allow: they
 	// prove one once more and then enroll an allowed one.
 	LoseOnlyMethod int
 	// ExemptBySSO would be affected, but last signed in over a connection that the
-	// rules trust or waive. Exempt are those whom they name.
+	// rules trust or waive: none of Unmanaged, who count as affected. Exempt are those
+	// whom the rules name.
 	ExemptBySSO, Exempt int
 	// Unreadable are members whose accounts cannot be read.
 	Unreadable int
@@ -214,12 +220,17 @@ type Preview struct {
 // and returns the same errors.
 func (a *Admin) Preview(ctx context.Context, r Rules) (Preview, error) {
 	now := a.a.g.now()
-	dir, _, err := a.a.report(ctx, now)
+	dir, saved, err := a.a.report(ctx, now)
 	if err != nil {
 		return Preview{}, err
 	}
 	if _, err := (Policy{Rules: r}).checked(""); err != nil {
 		return Preview{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	// What others are measured by must not depend on what is asked.
+	others := *saved
+	if others.Exempt = r.Exempt; r.Require == RequireOff || others.Require == RequireOff {
+		others.Require = r.Require
 	}
 	var p Preview
 	for some, err := range a.a.members(ctx, now, dir) {
@@ -227,7 +238,12 @@ func (a *Admin) Preview(ctx context.Context, r Rules) (Preview, error) {
 			return Preview{}, err
 		}
 		for _, m := range some {
-			p.add(m, &r, a.a.manages(&m.user))
+			if managed := a.a.manages(&m.user); managed {
+				p.add(m, &r, managed)
+			} else {
+				p.Unmanaged++
+				p.add(m, &others, managed)
+			}
 		}
 	}
 	if !now.Before(r.From) {
@@ -247,13 +263,13 @@ func (p *Preview) add(m member, r *Rules, managed bool) {
 		return
 	}
 	ok, exempt := m.meets(r)
-	switch exempt {
-	case "":
-		p.AffectedFrom++
-	case ReasonExempt:
+	switch {
+	case exempt == ReasonExempt:
 		p.Exempt++
-	default:
+	case exempt != "" && managed:
 		p.ExemptBySSO++
+	default:
+		p.AffectedFrom++
 	}
 	switch {
 	case ok:

@@ -104,17 +104,17 @@ func TestRow_E3_Preview(t *testing.T) {
 		rules mfa.Rules
 		want  mfa.Preview
 	}{
-		{"nothing", mfa.Rules{}, mfa.Preview{Members: 8}},
+		{"nothing", mfa.Rules{}, mfa.Preview{Members: 8, Unmanaged: 3}},
 		// alice and carol hold the app; bob, dave, robot and sso nothing; mail and erin mail.
-		// What erin holds is none of acme's business.
-		{"the app", mfa.Rules{Require: mfa.RequireAtDoor}, mfa.Preview{Members: 8, Affected: 8, AffectedFrom: 8, NotEnrolled: 5, LoseOnlyMethod: 1}},
-		{"tomorrow", mfa.Rules{Require: mfa.RequireAtSignIn, From: c.Clock.Now().Add(oneDay)}, mfa.Preview{Members: 8, AffectedFrom: 8, NotEnrolled: 5, LoseOnlyMethod: 1}},
-		{"app or mail", mfa.Rules{Require: mfa.RequireAtDoor, Methods: []mfa.Method{mfa.TOTP, mfa.EmailCode}}, mfa.Preview{Members: 8, Affected: 8, AffectedFrom: 8, NotEnrolled: 4}},
-		{"mail", mfa.Rules{Require: mfa.RequireAtDoor, Methods: []mfa.Method{mfa.EmailCode}}, mfa.Preview{Members: 8, Affected: 8, AffectedFrom: 8, NotEnrolled: 5, LoseOnlyMethod: 1}},
+		// What alice, bob and erin hold is none of acme's business.
+		{"the app", mfa.Rules{Require: mfa.RequireAtDoor}, mfa.Preview{Members: 8, Unmanaged: 3, Affected: 8, AffectedFrom: 8, NotEnrolled: 5, LoseOnlyMethod: 1}},
+		{"tomorrow", mfa.Rules{Require: mfa.RequireAtSignIn, From: c.Clock.Now().Add(oneDay)}, mfa.Preview{Members: 8, Unmanaged: 3, AffectedFrom: 8, NotEnrolled: 5, LoseOnlyMethod: 1}},
+		{"app or mail", mfa.Rules{Require: mfa.RequireAtDoor, Methods: []mfa.Method{mfa.TOTP, mfa.EmailCode}}, mfa.Preview{Members: 8, Unmanaged: 3, Affected: 8, AffectedFrom: 8, NotEnrolled: 5}},
+		{"mail", mfa.Rules{Require: mfa.RequireAtDoor, Methods: []mfa.Method{mfa.EmailCode}}, mfa.Preview{Members: 8, Unmanaged: 3, Affected: 8, AffectedFrom: 8, NotEnrolled: 5, LoseOnlyMethod: 1}},
 		{"exempt and waived", mfa.Rules{Require: mfa.RequireAtDoor, Exempt: []string{"robot"}, SSO: []mfa.Connection{{Name: "okta", Rule: mfa.SSOWaive}}},
-			mfa.Preview{Members: 8, Affected: 6, AffectedFrom: 6, NotEnrolled: 3, LoseOnlyMethod: 1, ExemptBySSO: 1, Exempt: 1}},
+			mfa.Preview{Members: 8, Unmanaged: 3, Affected: 6, AffectedFrom: 6, NotEnrolled: 3, LoseOnlyMethod: 1, ExemptBySSO: 1, Exempt: 1}},
 		{"trusted, and not asserted", mfa.Rules{Require: mfa.RequireAtDoor, SSO: []mfa.Connection{{Name: "okta", Rule: mfa.SSOTrustAsserted, AMR: []string{"mfa"}}}},
-			mfa.Preview{Members: 8, Affected: 8, AffectedFrom: 8, NotEnrolled: 5, LoseOnlyMethod: 1}},
+			mfa.Preview{Members: 8, Unmanaged: 3, Affected: 8, AffectedFrom: 8, NotEnrolled: 5, LoseOnlyMethod: 1}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got, err := a.Preview(t.Context(), tc.rules); err != nil || got != tc.want {
@@ -124,6 +124,56 @@ func TestRow_E3_Preview(t *testing.T) {
 	}
 	if fmt.Sprint(was) != fmt.Sprint(c.versions()) {
 		t.Error("a preview changed something")
+	}
+}
+
+// TestR20_PreviewIsNoOracle: whatever rules are tried, a preview tells of a user whom
+// the organization does not manage what Compliance tells once the saved rules ask,
+// and neither which method she holds nor how she signed in.
+func TestR20_PreviewIsNoOracle(t *testing.T) {
+	methods := []mfa.Method{mfa.TOTP, mfa.EmailCode}
+	tried := map[string]mfa.Rules{
+		"as saved": {Require: mfa.RequireAtDoor}, "app": {Require: mfa.RequireAtDoor, Methods: methods[:1]},
+		"mail": {Require: mfa.RequireAtSignIn, Methods: methods[1:]}, "both": {Require: mfa.RequireAtDoor, Methods: methods},
+		"single sign-on": {Require: mfa.RequireAtDoor, SSO: []mfa.Connection{{Name: "okta", Rule: mfa.SSOWaive}}},
+	}
+	for name, saved := range map[string]mfa.Rules{
+		"no rules": {}, "app": {Require: mfa.RequireAtDoor}, "app or mail": {Require: mfa.RequireAtSignIn, Methods: methods},
+		"single sign-on": {Require: mfa.RequireAtDoor, SSO: tried["single sign-on"].SSO},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t, withRules(mfa.Rules{Methods: methods}))
+			c.Users.Add(mfa.User{ID: "erin", Orgs: inAcme(), Email: "erin@example.org", EmailVerified: true}, mfa.User{ID: "sso", Orgs: inAcme()})
+			if err := c.plain("erin").SetMethod(t.Context(), mfa.EmailCode, true); err != nil {
+				t.Fatal(err)
+			}
+			c.session(c.sso("sso", "okta"))
+			c.set(saved)
+			a := c.admin("alice", "acme")
+			// without says what naming her as exempt changes: all that a preview tells of her.
+			without := func(r mfa.Rules, user string) (notEnrolled, other int) {
+				all, err := a.Preview(t.Context(), r)
+				r.Exempt = []string{user}
+				rest, err2 := a.Preview(t.Context(), r)
+				if err != nil || err2 != nil {
+					t.Fatal(err, err2)
+				}
+				return all.NotEnrolled - rest.NotEnrolled, all.LoseOnlyMethod - rest.LoseOnlyMethod + all.ExemptBySSO - rest.ExemptBySSO
+			}
+			status := report(t, a)
+			for _, user := range []string{"erin", "sso", "bob"} {
+				first, _ := without(tried["as saved"], user)
+				for what, r := range tried {
+					lacks, other := without(r, user)
+					if lacks != first || other != 0 {
+						t.Errorf("%s: %s lacks %d and shows %d, want %d as for other rules, and 0", what, user, lacks, other, first)
+					}
+					if asked := saved.Require != mfa.RequireOff; asked && (lacks == 0) != status[user].Meets {
+						t.Errorf("%s: %s lacks %d, the report says she meets the rules: %t", what, user, lacks, status[user].Meets)
+					}
+				}
+			}
+		})
 	}
 }
 

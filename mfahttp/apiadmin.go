@@ -113,6 +113,7 @@ type rulesVersion struct {
 // A preview is mfa.Preview.
 type preview struct {
 	Members        int `json:"members"`
+	Unmanaged      int `json:"unmanaged"`
 	Affected       int `json:"affected"`
 	AffectedFrom   int `json:"affected_from"`
 	NotEnrolled    int `json:"not_enrolled"`
