@@ -14,9 +14,14 @@ import (
 	"github.com/seed-1320b244/mfa"
 )
 
+// maxSkew is how far the clocks of this process and of the server may differ: as far
+// as sqlstore's Check lets them.
+const maxSkew = time.Minute
+
 // Check reports everything about the server that breaks the contract of mfa.Store
 // or will: one that evicts keys when memory is short, that keeps nothing on disk,
-// that is a replica, or that does not let this client run its commands. On a
+// that is a replica, whose clock is more than a minute off, or that does not let this
+// client run its commands. On a
 // Cluster it looks at every master. It writes a record of an owner of its own and
 // deletes it. Call it once when the program starts, and do not serve when it
 // returns an error.
@@ -82,7 +87,25 @@ func (s *Store) checkServer(ctx context.Context, c *redis.Client, cluster bool) 
 	if err := s.checkPersistence(ctx, c, info); err != nil {
 		problems = append(problems, err)
 	}
+	if err := s.checkClock(ctx, c); err != nil {
+		problems = append(problems, err)
+	}
 	return problems
+}
+
+// checkClock compares the server's clock with this process's. The server drops by its
+// own what was over for a day by the process's.
+func (s *Store) checkClock(ctx context.Context, c *redis.Client) error {
+	before := s.options.Now()
+	server, err := c.Time(ctx).Result()
+	if err != nil {
+		return fmt.Errorf("the server's clock cannot be read: %w", plain(err))
+	}
+	trip := s.options.Now().Sub(before)
+	if skew := server.Sub(before.Add(trip / 2)); skew.Abs() > maxSkew+trip/2 {
+		return fmt.Errorf("the clocks of this process and of the server are %v apart: codes and expiries go by this process's", skew.Abs().Round(time.Second))
+	}
+	return nil
 }
 
 func (s *Store) checkPersistence(ctx context.Context, c *redis.Client, info map[string]string) error {

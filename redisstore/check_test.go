@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -106,6 +107,7 @@ func TestCheckRights(t *testing.T) {
 		{"what the documentation says", "~mfa:* +@connection +info +hget +hmget +hgetall +hset +hdel +hlen +zadd +zrem +zcard +zrangebyscore +zrevrange +persist +pexpireat +time +evalsha +eval", ""},
 		{"no CONFIG, which is not needed here", "~mfa:* +@all -config", ""},
 		{"no INFO", "~mfa:* +@all -info", "INFO cannot be read"},
+		{"no TIME", "~mfa:* +@all -time", "the server's clock cannot be read"},
 		{"no EVAL", "~mfa:* +@all -eval -evalsha", "a record cannot be written"},
 		{"no ZADD", "~mfa:* +@all -zadd", "a record cannot be written"},
 		{"no PEXPIREAT", "~mfa:* +@all -pexpireat", "a record cannot be written"},
@@ -132,6 +134,21 @@ func TestCheckRights(t *testing.T) {
 				t.Errorf("the error names a key: %v", err)
 			}
 			admin.FlushAll(t.Context()) // what a refused probe left, on this server of our own
+		})
+	}
+}
+
+// TestCheckClock: a server whose clock is more than a minute off is refused.
+func TestCheckClock(t *testing.T) {
+	s := startServer(t, "--appendonly", "yes")
+	for _, off := range []time.Duration{-time.Hour, -90 * time.Second, -30 * time.Second, 30 * time.Second, 90 * time.Second, time.Hour} {
+		t.Run(off.String(), func(t *testing.T) {
+			store := newStore(t, client(t, s.addr), redisstore.Options{Now: func() time.Time { return time.Now().Add(off) }})
+			want := ""
+			if off.Abs() > time.Minute {
+				want = "the clocks of this process and of the server are"
+			}
+			wants(t, store.Check(t.Context()), want)
 		})
 	}
 }

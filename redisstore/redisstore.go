@@ -41,6 +41,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -66,6 +67,9 @@ type Options struct {
 	// for tests and development. After a restart every user looks like one who
 	// never had a second factor. Default false.
 	InsecureNoPersistence bool
+	// Now is the clock that Check compares the server's with, the one that
+	// mfa.Config.Now is. Nothing else here needs a clock. Nil: time.Now.
+	Now func() time.Time
 }
 
 // DefaultPrefix begins the names of keys where no other is given.
@@ -98,6 +102,9 @@ var _ mfa.Store = (*Store)(nil)
 func New(client redis.UniversalClient, o Options) (*Store, error) {
 	if o.Prefix == "" {
 		o.Prefix = DefaultPrefix
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	problems := []error{checkPrefix(o.Prefix)}
 	need := func(fine bool, what string) {
