@@ -14,6 +14,10 @@ import (
 // known for is that its user was there before, which skips nothing.
 const knownFor = 180 * 24 * time.Hour
 
+// usedEvery is how often a sign-in says that a browser was used: who looks for one
+// that is not hers counts in days, and a record less is to be written.
+const usedEvery = 24 * time.Hour
+
 // browserData is a browser in which the user signed in, as stored. Several users
 // may have records of the same browser, each with a token of its own.
 type browserData struct {
@@ -46,10 +50,10 @@ func (d *browserData) remembers(now time.Time, longest time.Duration) proofData 
 // BrowserInfo is a browser in which the user signed in.
 type BrowserInfo struct {
 	ID              string
-	Device          string // such as "Firefox on Windows"; "" when unknown
-	Addr            string // at the last sign-in; "" when unknown
-	Place           string // of Addr, as Config.Locator says; or ""
-	Added, LastUsed time.Time
+	Device          string    // such as "Firefox on Windows"; "" when unknown
+	Addr            string    // at the last sign-in; "" when unknown
+	Place           string    // of Addr, as Config.Locator says; or ""
+	Added, LastUsed time.Time // LastUsed within 24 hours while Device and Addr stay the same
 	// Remembered is until when sign-in asks for no second factor there; zero: it
 	// asks.
 	Remembered time.Time
@@ -91,7 +95,10 @@ func (f *flow) enter() (token string, err error) {
 	if known != nil && f.data.Remember == 0 {
 		d := known.data
 		d.Used, d.Device, d.Addr = f.now.Unix(), f.client.device(), f.client.addr()
-		f.put(known.rec, known.rec.Expires, d)
+		age := f.now.Sub(unix(known.data.Used))
+		if d.Device != known.data.Device || d.Addr != known.data.Addr || age < 0 || age >= usedEvery {
+			f.put(known.rec, known.rec.Expires, d)
+		}
 		return "", nil
 	}
 	if known == nil && !f.familiar && !first {

@@ -45,7 +45,7 @@ func TestRow_E6_ListedAndRevoked(t *testing.T) {
 	phone.skipping(t, true)
 	list := browsers(t, s)
 	want := mfa.BrowserInfo{
-		ID: list[0].ID, Device: "Safari on iPhone", Addr: "198.51.100.7", Place: "Lisbon, Portugal", Added: at, LastUsed: l.Clock.Now(), Remembered: at.Add(week),
+		ID: list[0].ID, Device: "Safari on iPhone", Addr: "198.51.100.7", Place: "Lisbon, Portugal", Added: at, LastUsed: at, Remembered: at.Add(week),
 	}
 	if len(list) != 3 || list[0] != want || list[1].Device != "Firefox on Linux" || len(remembered(list)) != 2 {
 		t.Fatalf("listed %+v, want first %+v", list, want)

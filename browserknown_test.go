@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -68,6 +69,49 @@ func TestR24_KnownFor180Days(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRow_E6_LastUsed: the list says within a day when a browser was used, and at once
+// where from. A sign-in in between does not write its record.
+func TestRow_E6_LastUsed(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		after   time.Duration
+		addr    string
+		written bool
+	}{
+		{"the same day", 24*time.Hour - time.Second, "192.0.2.1", false},
+		{"a day later", 24 * time.Hour, "192.0.2.1", true},
+		{"from another address", time.Minute, "198.51.100.9", true},
+		{"the clock was set back", -time.Hour, "192.0.2.1", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t)
+			b := l.surf()
+			list := browsers(t, b.typed(t, l.right()))
+			was, version := list[0], l.version(t, list[0].ID)
+			l.Clock.Advance(was.LastUsed.Add(c.after).Sub(l.Clock.Now()))
+			b.client.Addr = netip.MustParseAddr(c.addr)
+			want := was
+			if c.written {
+				want.LastUsed, want.Addr = l.Clock.Now(), c.addr
+			}
+			is := browsers(t, b.typed(t, l.backup(0)))[0]
+			if !is.LastUsed.Equal(want.LastUsed) || is.Addr != want.Addr || (l.version(t, was.ID) != version) != c.written {
+				t.Errorf("%+v, want %+v, written: %t", is, want, c.written)
+			}
+		})
+	}
+}
+
+// version returns that of the record of ann's browser.
+func (l *lab) version(t *testing.T, browser string) string {
+	t.Helper()
+	records, err := l.Config.Store.Get(t.Context(), mfa.Key{Owner: "u/ann", Kind: "browser", ID: browser})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records[0].Version
 }
 
 // TestR24_KnownSkipsNothing: a browser that is known and not remembered is asked.

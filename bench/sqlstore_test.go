@@ -230,6 +230,7 @@ type enrolledMany struct {
 	*mfatest.Kit
 	apps     []*mfatest.Authenticator
 	sessions []string // tokens
+	browsers []string // likewise: of the one that she always signs in with
 	records  [][]mfa.Record
 }
 
@@ -237,11 +238,11 @@ func userID(i int) string { return "user-" + strconv.Itoa(i) }
 
 func enrollMany(b *testing.B, n int) *enrolledMany {
 	b.Helper()
-	v := &enrolledMany{mfatest.New(b, func(c *mfa.Config) { c.OnEvent = nil }), nil, make([]string, n), make([][]mfa.Record, n)}
+	v := &enrolledMany{mfatest.New(b, func(c *mfa.Config) { c.OnEvent = nil }), nil, make([]string, n), make([]string, n), make([][]mfa.Record, n)}
 	for i := range n {
 		v.Users.Add(mfa.User{ID: userID(i)})
 		app, session, _ := v.Enroll(b, userID(i))
-		v.apps, v.sessions[i] = append(v.apps, app), session.Token()
+		v.apps, v.sessions[i], v.browsers[i] = append(v.apps, app), session.Token(), v.Browsers(userID(i))[0]
 	}
 	flows := make([]string, n)
 	for range 25 {
@@ -263,6 +264,7 @@ func (v *enrolledMany) signIn(g *mfa.Guard, flows []string) func(context.Context
 		i %= len(flows)
 		out, err := g.SignIn(ctx, mfa.SignIn{
 			User: userID(i), First: mfa.PasswordFirst(), Client: mfatest.Laptop(), Presented: []string{v.sessions[i]},
+			Browsers: []string{v.browsers[i]},
 		})
 		if err == nil {
 			flows[i] = out.Pending.Token()
@@ -305,7 +307,7 @@ func (db database) verification(b *testing.B, v *enrolledMany) operation {
 	signIn, verify := mine.signIn(guard, flows), mine.verify(guard, flows)
 	return operation{
 		name: "verify", do: verify, prepare: signIn,
-		begin: func() { v.Clock.Advance(time.Hour) }, // flows of earlier turns are over, as when she signs in once a day
+		begin: func() { v.Clock.Advance(20 * time.Minute) }, // flows of earlier turns are over
 	}
 }
 
