@@ -127,6 +127,7 @@ func TestR11_EveryOperation(t *testing.T) {
 		}},
 		{"RemoveTOTP", "", mailed, func(t *testing.T, _ *lab, s *mfa.Session) error { return s.RemoveTOTP(t.Context(), "x") }},
 		{"RenameTOTP", "", mailed, func(t *testing.T, _ *lab, s *mfa.Session) error { return s.RenameTOTP(t.Context(), "x", "y") }},
+		{"RequireFresh", "", mailed, func(t *testing.T, _ *lab, s *mfa.Session) error { return s.RequireFresh(t.Context(), "add_member") }},
 		{"StepUp", "enroll an app", "", stepUp(mfa.ToEnroll(mfa.TOTP))},
 		{"StepUp", "enroll a number", "", stepUp(mfa.ToEnroll(mfa.SMSCode))},
 		{"StepUp", "another mail address", mailed, stepUp(mfa.ToEnroll(mfa.EmailCode))},
