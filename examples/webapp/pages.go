@@ -13,15 +13,16 @@ import (
 
 	"github.com/seed-1320b244/mfa"
 	"github.com/seed-1320b244/mfa/mfahttp"
+	library "github.com/seed-1320b244/mfa/mfahttp/pages"
 )
 
-//go:embed templates static
+//go:embed templates
 var files embed.FS
 
 // static serves style sheet, script and icon. They are the same for everybody, so
 // that a cache may keep them.
 func static() http.Handler {
-	server := http.FileServerFS(files)
+	server := http.FileServerFS(library.Files)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/") { // no list of files
 			http.NotFound(w, r)
@@ -48,21 +49,23 @@ func parsePages(now func() time.Time, where mfa.Locator) (pages, error) {
 		"advice": advice,
 		"jump":   func(d time.Duration) string { return wait(d) },
 		"list":   func(v ...any) []any { return v },
-	}).ParseFS(files, "templates/layout.html")
-	if err != nil {
-		return nil, err
-	}
-	names, err := files.ReadDir("templates")
+	}).ParseFS(library.Files, "templates/layout.html")
 	if err != nil {
 		return nil, err
 	}
 	p := make(pages)
-	for _, f := range names {
-		t, err := template.Must(layout.Clone()).ParseFS(files, path.Join("templates", f.Name()))
+	for _, from := range []embed.FS{library.Files, files} {
+		names, err := from.ReadDir("templates")
 		if err != nil {
 			return nil, err
 		}
-		p[strings.TrimSuffix(f.Name(), ".html")] = t
+		for _, f := range names {
+			t, err := template.Must(layout.Clone()).ParseFS(from, path.Join("templates", f.Name()))
+			if err != nil {
+				return nil, err
+			}
+			p[strings.TrimSuffix(f.Name(), ".html")] = t
+		}
 	}
 	return p, nil
 }
