@@ -62,8 +62,9 @@ type BreachChecker interface {
 // A Requirement is one line of a PasswordPolicy, for a page that ticks it off.
 type Requirement struct {
 	Reason   Reason // why a password that does not meet it is refused
-	Sentence string // in English, without a full stop; translate by Reason
+	Sentence string // in English, without a full stop; translate by Reason and Number
 	Met      bool
+	Number   int // that Sentence names, of characters or of passwords; 0: none
 }
 
 const (
@@ -135,11 +136,11 @@ func (p PasswordPolicy) check(password string, facts passwordFacts) []Requiremen
 	}
 	least := p.least(facts.besides)
 	list := []Requirement{
-		{ReasonPasswordTooShort, fmt.Sprintf("At least %d characters", least), length >= least},
-		{ReasonPasswordTooLong, fmt.Sprintf("At most %d characters", p.Max), fits && length <= p.Max},
+		{ReasonPasswordTooShort, fmt.Sprintf("At least %d characters", least), length >= least, least},
+		{ReasonPasswordTooLong, fmt.Sprintf("At most %d characters", p.Max), fits && length <= p.Max, p.Max},
 	}
 	add := func(why Reason, sentence string, met bool) {
-		list = append(list, Requirement{why, sentence, met && length > 0})
+		list = append(list, Requirement{why, sentence, met && length > 0, 0})
 	}
 	if p.Upper {
 		add(ReasonPasswordNoUpper, "An upper-case letter", strings.ContainsFunc(password, unicode.IsUpper))
@@ -163,6 +164,7 @@ func (p PasswordPolicy) check(password string, facts passwordFacts) []Requiremen
 			sentence = fmt.Sprintf("Not one of your last %d passwords", p.History)
 		}
 		add(ReasonPasswordReused, sentence, !facts.reused)
+		list[len(list)-1].Number = p.History
 	}
 	if facts.breach == ReasonPasswordUnchecked {
 		add(facts.breach, "Not known to have leaked, which cannot be found out at the moment", false)

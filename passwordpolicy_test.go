@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -409,5 +410,19 @@ func BenchmarkCheckPassword(b *testing.B) {
 				mfa.CheckPassword(mfa.ClassicPasswords(), c.password, facts)
 			}
 		})
+	}
+}
+
+// A page in another language needs the figures of the sentences.
+func TestR22_Numbers(t *testing.T) {
+	p := mfa.PasswordPolicy{Min: 9, Max: 77, History: 3}
+	want := map[mfa.Reason]int{mfa.ReasonPasswordTooShort: 9, mfa.ReasonPasswordTooLong: 77, mfa.ReasonPasswordReused: 3}
+	for _, r := range mfa.CheckPassword(p, "x", mfa.PasswordFacts{}) {
+		if r.Number != want[r.Reason] {
+			t.Errorf("%s has the number %d, want %d", r.Sentence, r.Number, want[r.Reason])
+		}
+		if digits := regexp.MustCompile(`\d+`).FindString(r.Sentence); digits != "" && digits != strconv.Itoa(r.Number) || digits == "" && r.Number != 0 {
+			t.Errorf("%q has the number %d", r.Sentence, r.Number)
+		}
 	}
 }
