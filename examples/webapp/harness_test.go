@@ -75,7 +75,7 @@ func newSite(t *testing.T, optional bool, options ...func(*mfa.Config)) *site {
 	if err := a.register(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	stop := a.jobs.start(a.log)
+	stop := a.work()
 	s := &site{t: t, app: a}
 	handler := a.handler()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

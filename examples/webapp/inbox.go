@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -118,7 +119,10 @@ func writeCode(m mfa.Message) (subject string, lines []string) {
 	}
 	what := "sign in"
 	if m.Action != "" {
-		what = text(m.Action)
+		what = deeds[m.Action]
+		if what == "" {
+			what = strings.ReplaceAll(m.Action, "_", " ")
+		}
 	}
 	subject, lines = "Your "+issuer+" code", []string{fmt.Sprintf("%s is your code to %s. %s", m.Code(), what, until)}
 	if m.Channel == mfa.SMSCode {
@@ -140,7 +144,7 @@ func writeReset(m mfa.Message) (subject string, lines []string) {
 func writeNotice(m mfa.Message) (subject string, lines []string) {
 	n, ok := notices[string(m.Kind)]
 	if !ok {
-		n = notice{text(m.Kind), "Something about your account has changed."}
+		n = notice{strings.ReplaceAll(string(m.Kind), "_", " "), "Something about your account has changed."}
 	}
 	otherwise := "If that was not you, change your password and sign out the other browsers on your security page."
 	switch {
@@ -149,7 +153,7 @@ func writeNotice(m mfa.Message) (subject string, lines []string) {
 	case m.Kind == "credentials_changed": // she does not know the one that it is now
 		otherwise = `If that was not you, choose a new one: "Forgot your password?" on the sign-in page.`
 	}
-	words := strings.NewReplacer("{method}", methodNames[m.Method], "{left}", count(m.Left, "code"))
+	words := strings.NewReplacer("{method}", methodNames[m.Method], "{left}", left(m.Left))
 	return words.Replace(n.subject), []string{
 		words.Replace(n.text), "It happened " + whence(m) + ".", otherwise,
 	}
@@ -195,4 +199,29 @@ var notices = map[string]notice{
 // methodNames are the methods as a user knows them.
 var methodNames = map[mfa.Method]string{
 	mfa.TOTP: "authenticator app", mfa.BackupCode: "backup codes", mfa.EmailCode: "codes by email", mfa.SMSCode: "codes by SMS",
+}
+
+// deeds are what a code is asked for, by the name of the action.
+var deeds = map[string]string{
+	"rename_totp": "rename an authenticator app", "remove_totp": "remove an authenticator app", "new_backup_codes": "get new backup codes",
+	"ask_at_sign_in": "change how you sign in", "revoke_session": "sign out another browser", "change_password": "change your password",
+	"email_code_on": "turn on codes by email", "email_code_off": "turn off codes by email",
+	"sms_code_on": "turn on codes by SMS", "sms_code_off": "turn off codes by SMS",
+}
+
+// left says how many codes are.
+func left(n int) string {
+	if n == 1 {
+		return "1 code"
+	}
+	return fmt.Sprintf("%d codes", n)
+}
+
+// link returns an address for a mail. It begins with what is configured, never with
+// what a request says of its host: that is the choice of whoever sends the request.
+func link(base, path, token string) string {
+	if token == "" {
+		return ""
+	}
+	return base + path + "?token=" + url.QueryEscape(token)
 }

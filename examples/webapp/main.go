@@ -19,6 +19,7 @@ package main
 
 import (
 	"context"
+	"embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -33,6 +34,7 @@ import (
 
 	"github.com/seed-1320b244/mfa"
 	"github.com/seed-1320b244/mfa/mfahttp"
+	"github.com/seed-1320b244/mfa/mfahttp/pages"
 )
 
 func main() {
@@ -63,7 +65,7 @@ func run(ctx context.Context, out io.Writer, addr, base, location string, option
 	if err := a.register(ctx); err != nil {
 		return err
 	}
-	defer a.jobs.start(a.log)()
+	defer a.work()()
 	if storage.sweeps {
 		ctx, stop := context.WithCancel(ctx)
 		var sweeper sync.WaitGroup
@@ -112,27 +114,37 @@ or as dave force two-step verification on Birch, and as bob see which of his com
 	}
 }
 
+// work begins to run jobs. It returns a func that runs those which wait and ends it.
+func (a *app) work() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { a.jobs.Run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
 // issuer is the product's name, in authenticator apps too.
 const issuer = "Cedar"
 
 // app is everything that a request needs.
 type app struct {
-	guard    *mfa.Guard
-	web      *mfahttp.Adapter
-	users    *directory
-	pages    pages
-	clock    *clock
-	inbox    *inbox
-	jobs     jobs
-	log      *slog.Logger
-	optional bool
-	remember time.Duration // for how long a browser may be
+	guard *mfa.Guard
+	site  *pages.Site
+	web   *mfahttp.Adapter
+	users *directory
+	clock *clock
+	inbox *inbox
+	jobs  *mfahttp.Jobs
+	log   *slog.Logger
 }
 
 // newApp puts the application together. Options change the configuration of the
 // guard, for tests.
 func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app, error) {
-	a := &app{users: newDirectory("alice", "bob", "carol", "dave"), clock: &clock{}, inbox: &inbox{}, jobs: newJobs(), log: log, optional: optional}
+	a := &app{users: newDirectory("alice", "bob", "carol", "dave"), clock: &clock{}, inbox: &inbox{}, log: log}
+	a.jobs = mfahttp.NewJobs(func(err error) { log.Error("job failed", "error", err) })
 
 	// In memory and with new keys, unless the options say otherwise.
 	keys, err := mfa.ParseKeys(mfa.NewKey())
@@ -165,123 +177,71 @@ func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app
 	for _, o := range options {
 		o(&config)
 	}
-	a.remember = config.Policy.Rules.Remember
 	if a.guard, err = mfa.New(config); err != nil {
 		return nil, err
 	}
-	a.web, err = mfahttp.New(mfahttp.Config{
+	a.site, err = pages.New(pages.Config{
 		Guard: a.guard,
-		Pages: mfahttp.Pages{
-			SignIn: "/sign-in", Verify: "/verify", Enroll: "/setup", SaveCodes: "/codes",
-			NewPassword: "/new-password", StepUp: "/step-up", Home: "/",
+		HTTP: mfahttp.Config{
+			NoProxies:    true,
+			InsecureHTTP: true, // never where anybody but you can reach it
+			Now:          a.clock.Now,
 		},
-		NoProxies:    true,
-		InsecureHTTP: true, // never where anybody but you can reach it
-		Error:        a.failed,
-		Now:          a.clock.Now,
+		Users:   a.users,
+		Jobs:    a.jobs,
+		Product: issuer,
+		Home:    "/",
+		Org:     organization,
+		Name:    a.users.called,
+		Files:   files,
+		Locator: places{},
+		Log:     log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a.pages, err = parsePages(a.clock.Now, places{})
-	return a, err
+	a.web = a.site.Web()
+	return a, nil
 }
 
-// handler returns all routes. What a handler may do shows in what wraps it: a
-// session, or a flow at one step.
+// files are the pages of the host and their looks.
+//
+//go:embed templates static
+var files embed.FS
+
+// handler returns all routes: those of the host, and for everything else the pages of
+// the library.
 func (a *app) handler() http.Handler {
 	mux := http.NewServeMux()
-	session := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, a.web.RequireSession(h)) }
-	step := func(pattern string, s mfa.Step, h http.HandlerFunc) { mux.Handle(pattern, a.web.RequirePending(h, s)) }
-
-	mux.HandleFunc("GET /sign-in", a.signInPage)
-	mux.HandleFunc("POST /sign-in", a.signIn)
-	mux.Handle("POST /sign-out", a.web.SignOut())
-
-	step("GET /verify", mfa.StepVerify, a.verifyPage)
-	step("POST /verify", mfa.StepVerify, a.verify)
-	step("GET /setup", mfa.StepEnroll, a.setupPage)
-	step("GET /setup/qr", mfa.StepEnroll, a.setupQR)
-	step("GET /setup/open", mfa.StepEnroll, a.setupOpen)
-	step("POST /setup", mfa.StepEnroll, a.setup)
-	step("GET /codes", mfa.StepSaveCodes, a.codesPage)
-	step("GET /codes/download", mfa.StepSaveCodes, a.codesDownload)
-	step("POST /codes", mfa.StepSaveCodes, a.codes)
-	mux.Handle("POST /cancel", a.web.Cancel())
-
-	session("GET /{$}", a.homePage)
-	session("GET /step-up", a.stepUpPage)
-	mux.Handle("POST /step-up", a.web.StepUp())
-	session("GET /security", a.securityPage)
-	session("GET /security/confirm", a.confirmPage)
-	session("POST /security/add", a.addAuthenticator)
-	session("POST /security/rename", a.renameAuthenticator)
-	session("POST /security/remove", a.removeAuthenticator)
-	session("POST /security/codes", a.newCodes)
-	session("POST /security/ask", a.askAtSignIn)
-	session("POST /security/method", a.setMethod)
-	session("POST /security/address", a.addAddress)
-	session("POST /security/forget", a.forgetBrowser)
-	session("POST /security/revoke", a.revoke)
-	session("POST /security/revoke-others", a.revokeOthers)
-
-	a.passwordRoutes(mux)
-	a.orgRoutes(mux)
-
+	mux.Handle("GET /{$}", a.web.RequireSession(http.HandlerFunc(a.homePage)))
+	mux.Handle("GET /org/{org}", a.web.RequireEntry(orgOf, a.member(a.companyPage)))
+	mux.HandleFunc("GET /dev/sso", a.ssoPage)
+	mux.HandleFunc("POST /dev/sso", a.sso)
 	mux.HandleFunc("GET /dev/clock", a.clockPage)
 	mux.HandleFunc("POST /dev/clock", a.moveClock)
 	mux.HandleFunc("GET /dev/inbox", a.inboxPage)
 	mux.HandleFunc("POST /dev/inbox", a.stopMail)
-	mux.Handle("GET /static/", static())
-	mux.HandleFunc("/", a.notFound)
+	mux.Handle("/", a.site)
 	return a.web.Protect(http.MaxBytesHandler(mux, 64<<10))
 }
 
-// passwordRoutes are the pages around passwords.
-func (a *app) passwordRoutes(mux *http.ServeMux) {
-	session := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, a.web.RequireSession(h)) }
-	step := func(pattern string, h http.HandlerFunc) {
-		mux.Handle(pattern, a.web.RequirePending(h, mfa.StepNewPassword))
+// homePage is a page for whoever has signed in.
+func (a *app) homePage(w http.ResponseWriter, r *http.Request) {
+	in := mfahttp.SessionFrom(r.Context())
+	o, err := in.Overview(r.Context())
+	if err != nil {
+		a.web.Next(w, r, mfa.Outcome{}, err)
+		return
 	}
-
-	session("GET /security/password", a.passwordPage)
-	session("POST /security/password", a.changePassword)
-	session("POST /security/password/check", a.checkPassword)
-	step("GET /new-password", a.newPasswordPage)
-	step("POST /new-password", a.newPassword)
-	step("POST /new-password/check", a.checkPassword)
-
-	mux.HandleFunc("GET /recover", a.recoverPage)
-	mux.HandleFunc("POST /recover", a.recover)
-	mux.HandleFunc("GET /recover/sent", a.recoverSentPage)
-	mux.HandleFunc("GET /reset", private(a.resetPage))
-	mux.HandleFunc("POST /reset", private(a.reset))
-	mux.HandleFunc("GET /reset/over", a.overPage)
-	mux.HandleFunc("GET /undo", private(a.undoPage))
-	mux.HandleFunc("POST /undo", private(a.undo))
-	mux.HandleFunc("GET /undo/over", a.overPage)
+	u, _ := a.users.byID(in.User())
+	a.render(w, r, "home", struct {
+		mfa.Overview
+		FullName  string
+		Companies []account
+	}{o, u.fullName, u.companies()})
 }
 
-// failed answers what no page can. What happened is for the log alone.
-func (a *app) failed(w http.ResponseWriter, r *http.Request, status int, err error) {
-	if status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
-		a.log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
-	}
-	a.renderStatus(w, r, status, "problem", map[string]string{
-		"Heading": failures[status].heading, "Text": failures[status].text,
-	})
-}
-
-var failures = map[int]struct{ heading, text string }{
-	http.StatusBadRequest:          {"That did not work", "The request was not understood. Go back and try again."},
-	http.StatusUnauthorized:        {"Please sign in", "This page is for people who have signed in."},
-	http.StatusForbidden:           {"Not allowed", "This request was not accepted."},
-	http.StatusNotFound:            {"Page not found", "There is nothing at this address."},
-	http.StatusTooManyRequests:     {"Too many tries", "Wait a little, then try again."},
-	http.StatusInternalServerError: {"Something went wrong", "The fault is ours. Nothing was changed."},
-	http.StatusServiceUnavailable:  {"Back in a moment", "We cannot answer right now. Please try again shortly."},
-}
-
-func (a *app) notFound(w http.ResponseWriter, r *http.Request) {
-	a.failed(w, r, http.StatusNotFound, nil)
+// render shows one of the host's own pages.
+func (a *app) render(w http.ResponseWriter, r *http.Request, name string, data any) {
+	a.site.Render(w, r, http.StatusOK, name, data)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-1320b244/mfa"
 	"github.com/seed-1320b244/mfa/mfahttp"
+	"github.com/seed-1320b244/mfa/mfahttp/pages"
 )
 
 // The company accounts: who belongs to which, and what members see there. A door
@@ -74,36 +75,24 @@ type account struct {
 // Administers reports whether the member has the settings and the list of members.
 func (c account) Administers() bool { return c.Role >= mfa.RoleAdmin }
 
-// Companies returns those of the page's user.
-func (p page) Companies() (all []account) {
+// companies returns those of u.
+func (u user) companies() (all []account) {
 	for _, c := range companies {
-		if role, ok := members[c.ID][p.User.name]; ok {
+		if role, ok := members[c.ID][u.name]; ok {
 			all = append(all, account{c, role})
 		}
 	}
 	return all
 }
 
-// orgRoutes are the pages of company accounts, and single sign-on.
-func (a *app) orgRoutes(mux *http.ServeMux) {
-	door := func(pattern string, h func(http.ResponseWriter, *http.Request, account)) {
-		mux.Handle(pattern, a.web.RequireEntry(orgOf, a.member(h)))
+// organization is what the pages of administrators know of a company.
+func organization(ctx context.Context, id string) (pages.Org, error) {
+	for _, c := range companies {
+		if c.ID == id {
+			return pages.Org{Name: c.Name, Managed: c.Manages, Connection: connection, Home: "/org/" + c.ID}, nil
+		}
 	}
-	admin := func(pattern string, h func(http.ResponseWriter, *http.Request, account)) {
-		mux.Handle(pattern, a.web.RequireSession(a.member(a.administrator(h))))
-	}
-	door("GET /org/{org}", a.companyPage)
-	// The settings are behind no door: the library asks an administrator for more.
-	admin("GET /org/{org}/settings", a.settingsPage)
-	admin("GET /org/{org}/preview", a.previewPage)
-	admin("POST /org/{org}/settings", a.setRules)
-	admin("GET /org/{org}/members", a.membersPage)
-	admin("GET /org/{org}/members/{do}", a.memberPage)
-	admin("POST /org/{org}/members/{do}", a.changeMember)
-
-	mux.Handle("POST /setup/skip", a.web.RequirePending(http.HandlerFunc(a.skip)))
-	mux.HandleFunc("GET /dev/sso", a.ssoPage)
-	mux.HandleFunc("POST /dev/sso", a.sso)
+	return pages.Org{}, mfa.ErrForbidden
 }
 
 func orgOf(r *http.Request) string { return r.PathValue("org") }
@@ -113,25 +102,13 @@ func orgOf(r *http.Request) string { return r.PathValue("org") }
 func (a *app) member(h func(http.ResponseWriter, *http.Request, account)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		u, _ := a.users.byID(mfahttp.SessionFrom(r.Context()).User())
-		for _, c := range (page{User: u}).Companies() {
+		for _, c := range u.companies() {
 			if c.ID == orgOf(r) {
 				h(w, r, c)
 				return
 			}
 		}
-		a.notFound(w, r)
-	}
-}
-
-// administrator serves h to owners and administrators. Session.Admin would refuse
-// others too: this tells them on a page of its own.
-func (a *app) administrator(h func(http.ResponseWriter, *http.Request, account)) func(http.ResponseWriter, *http.Request, account) {
-	return func(w http.ResponseWriter, r *http.Request, c account) {
-		if !c.Administers() {
-			a.failed(w, r, http.StatusForbidden, nil)
-			return
-		}
-		h(w, r, c)
+		a.site.ServeHTTP(w, r) // which says that there is nothing
 	}
 }
 
@@ -141,12 +118,6 @@ func (a *app) companyPage(w http.ResponseWriter, r *http.Request, c account) {
 		account
 		From time.Time
 	}{c, mfahttp.SessionFrom(r.Context()).RequiredFrom()})
-}
-
-// skip puts the setup off while the rules allow it.
-func (a *app) skip(w http.ResponseWriter, r *http.Request) {
-	out, err := mfahttp.PendingFrom(r.Context()).Skip(r.Context())
-	a.web.Next(w, r, out, err)
 }
 
 // connection is the company's identity provider, a name that the rules use.

@@ -320,7 +320,7 @@ func TestPage_D5_SetUpAtDoor(t *testing.T) {
 // from fills the date, as the picker of a browser does.
 func (t *tab) from(day time.Time) {
 	t.t.Helper()
-	evaluate[string](t, fmt.Sprintf(`document.querySelector("#from").value = %q`, day.UTC().Format(date)))
+	evaluate[string](t, fmt.Sprintf(`document.querySelector("#from").value = %q`, day.UTC().Format(time.DateOnly)))
 }
 
 // E2: until the date members see how long it is, and may go on without. From then on

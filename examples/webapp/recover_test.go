@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -214,25 +211,5 @@ func TestRegister(t *testing.T) {
 		if tc.right != (err == nil) || err != nil && !errors.Is(err, mfa.ErrRefused) {
 			t.Errorf("%s with %q: %v", tc.name, tc.password, err)
 		}
-	}
-}
-
-// As many jobs wait as there is room for, and one more is refused; what waits is
-// done before the program ends.
-func TestJobs(t *testing.T) {
-	j := newJobs()
-	var done atomic.Int64
-	job := func(context.Context) error { done.Add(1); return errors.New("for the log") }
-	for n := range jobsWaiting {
-		if !j.add(job) {
-			t.Fatalf("job %d is refused", n+1)
-		}
-	}
-	if j.add(job) {
-		t.Errorf("job %d is taken", jobsWaiting+1)
-	}
-	j.start(slog.New(slog.NewTextHandler(io.Discard, nil)))()
-	if n := done.Load(); n != jobsWaiting {
-		t.Errorf("%d jobs were done, want %d", n, jobsWaiting)
 	}
 }

@@ -94,6 +94,12 @@ func (d *directory) SetAddress(ctx context.Context, id string, m mfa.Method, add
 	return nil
 }
 
+// called returns what others call a user.
+func (d *directory) called(u mfa.User) string {
+	known, _ := d.byID(u.ID)
+	return known.fullName
+}
+
 func (d *directory) byID(id string) (user, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

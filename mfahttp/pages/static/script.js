@@ -12,9 +12,9 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 		const words = button.dataset.words ||= button.textContent;
 		try {
 			await navigator.clipboard.writeText(text);
-			button.textContent = "Copied";
+			button.textContent = button.dataset.copied;
 		} catch {
-			button.textContent = "Not copied";
+			button.textContent = button.dataset.notCopied;
 		}
 		setTimeout(() => { button.textContent = words; }, 2000);
 	});
@@ -44,7 +44,7 @@ for (const button of document.querySelectorAll("[data-wait]")) {
 		button.disabled = left > 0;
 		waiting.hidden = left <= 0;
 		const [n, unit] = left < 60 ? [left, "second"] : [Math.ceil(left / 60), "minute"];
-		waiting.textContent = `in ${n} ${unit}${n === 1 ? "" : "s"}`;
+		waiting.textContent = waiting.dataset[n === 1 ? unit : unit + "s"].replace("{n}", n);
 		if (left > 0) setTimeout(count, 500);
 	};
 	count();
@@ -56,7 +56,7 @@ for (const field of document.querySelectorAll("[data-check]")) {
 	const lines = Array.from(document.querySelectorAll("#requirements > li"));
 	const mark = (line, state) => {
 		line.className = state;
-		line.querySelector(".unseen").textContent = state && (state === "met" ? "Met: " : "Missing: ");
+		line.querySelector(".unseen").textContent = state && line.parentElement.dataset[state] + " ";
 		if ("rare" in line.dataset) line.hidden = state !== "missing";
 	};
 	let turn = 0;
@@ -77,7 +77,8 @@ for (const field of document.querySelectorAll("[data-check]")) {
 				mark(line, known ? (met[line.dataset.reason] ? "met" : "missing") : "");
 			}
 			const missing = lines.filter((line) => line.className === "missing");
-			document.getElementById("missing").textContent = missing.length ? `${missing.length} missing` : lines.some((line) => line.className) ? "Nothing missing" : "";
+			const told = document.getElementById("missing"), words = told.dataset[missing.length === 1 ? "one" : "other"];
+			told.textContent = missing.length ? words.replace("{n}", missing.length) : lines.some((line) => line.className) ? told.dataset.none : "";
 		}, 250);
 	});
 }

@@ -1,4 +1,4 @@
-package main
+package pages
 
 import (
 	"net/http"
@@ -14,26 +14,17 @@ import (
 // /security/confirm, where the user sees what is about to happen. The handler
 // behind that page is guarded by the library all the same.
 
-func (a *app) homePage(w http.ResponseWriter, r *http.Request) {
-	o, err := mfahttp.SessionFrom(r.Context()).Overview(r.Context())
-	if err != nil {
-		a.web.Next(w, r, mfa.Outcome{}, err)
-		return
-	}
-	a.render(w, r, "home", o)
-}
-
 // stepUpPage tells what a proof is needed for; its form begins it.
-func (a *app) stepUpPage(w http.ResponseWriter, r *http.Request) {
-	a.render(w, r, "step-up", map[string]string{
+func (s *Site) stepUpPage(w http.ResponseWriter, r *http.Request) {
+	s.Render(w, r, http.StatusOK, "step-up", map[string]string{
 		"Action": r.FormValue("action"), "Admin": r.FormValue("admin"), "Org": r.FormValue("org"), "Enroll": r.FormValue("enroll"), "To": r.FormValue("to"),
 	})
 }
 
-func (a *app) securityPage(w http.ResponseWriter, r *http.Request) {
+func (s *Site) securityPage(w http.ResponseWriter, r *http.Request) {
 	o, err := mfahttp.SessionFrom(r.Context()).Overview(r.Context())
 	if err != nil {
-		a.web.Next(w, r, mfa.Outcome{}, err)
+		s.web.Next(w, r, mfa.Outcome{}, err)
 		return
 	}
 	slices.SortStableFunc(o.Sessions, func(x, y mfa.SessionInfo) int {
@@ -45,12 +36,12 @@ func (a *app) securityPage(w http.ResponseWriter, r *http.Request) {
 		}
 		return 1
 	})
-	a.render(w, r, "security", struct {
+	s.Render(w, r, http.StatusOK, "security", struct {
 		mfa.Overview
-		Optional bool
-		Held     bool // some factor is
-		Remember time.Duration
-	}{o, a.optional, len(o.Authenticators) > 0 || slices.ContainsFunc(o.Switches, func(s mfa.Switch) bool { return s.Held }), a.remember})
+		Optional             bool
+		Held                 bool // some factor is
+		Remember, SessionFor time.Duration
+	}{o, s.preset.Require == mfa.RequireOff, len(o.Authenticators) > 0 || slices.ContainsFunc(o.Switches, func(s mfa.Switch) bool { return s.Held }), s.preset.Remember, s.preset.SessionFor})
 }
 
 // only reports whether nothing but a password is left without s.
@@ -61,10 +52,10 @@ func only(o mfa.Overview, s mfa.Switch) bool {
 
 // confirmPage shows what the form on it will do: to the authenticator, session or
 // method that the query names, or to none.
-func (a *app) confirmPage(w http.ResponseWriter, r *http.Request) {
+func (s *Site) confirmPage(w http.ResponseWriter, r *http.Request) {
 	o, err := mfahttp.SessionFrom(r.Context()).Overview(r.Context())
 	if err != nil {
-		a.web.Next(w, r, mfa.Outcome{}, err)
+		s.web.Next(w, r, mfa.Outcome{}, err)
 		return
 	}
 	data := map[string]any{"Do": r.FormValue("do"), "ID": r.FormValue("id"), "On": r.FormValue("on"), "Here": r.URL.RequestURI()}
@@ -94,59 +85,59 @@ func (a *app) confirmPage(w http.ResponseWriter, r *http.Request) {
 		found = false
 	}
 	if !found { // removed meanwhile, by another tab
-		http.Redirect(w, r, "/security", http.StatusSeeOther)
+		http.Redirect(w, r, s.path("/security"), http.StatusSeeOther)
 		return
 	}
-	a.render(w, r, "confirm", data)
+	s.Render(w, r, http.StatusOK, "confirm", data)
 }
 
 // addAuthenticator leads to the setup, and whoever has several on to a name.
-func (a *app) addAuthenticator(w http.ResponseWriter, r *http.Request) {
-	back := "/security?done=added"
+func (s *Site) addAuthenticator(w http.ResponseWriter, r *http.Request) {
+	back := s.path("/security?done=added")
 	if r.PostFormValue("another") == "yes" {
-		back = "/security/confirm?do=rename"
+		back = s.path("/security/confirm?do=rename")
 	}
 	out, err := mfahttp.SessionFrom(r.Context()).StepUp(r.Context(), mfa.ToEnroll(mfa.TOTP), back)
-	a.web.Next(w, r, out, err)
+	s.web.Next(w, r, out, err)
 }
 
-func (a *app) renameAuthenticator(w http.ResponseWriter, r *http.Request) {
-	s := mfahttp.SessionFrom(r.Context())
-	a.done(w, r, "renamed", s.RenameTOTP(r.Context(), r.PostFormValue("id"), r.PostFormValue("label")))
+func (s *Site) renameAuthenticator(w http.ResponseWriter, r *http.Request) {
+	in := mfahttp.SessionFrom(r.Context())
+	s.done(w, r, "renamed", in.RenameTOTP(r.Context(), r.PostFormValue("id"), r.PostFormValue("label")))
 }
 
-func (a *app) removeAuthenticator(w http.ResponseWriter, r *http.Request) {
-	s := mfahttp.SessionFrom(r.Context())
-	a.done(w, r, "removed", s.RemoveTOTP(r.Context(), r.PostFormValue("id")))
+func (s *Site) removeAuthenticator(w http.ResponseWriter, r *http.Request) {
+	in := mfahttp.SessionFrom(r.Context())
+	s.done(w, r, "removed", in.RemoveTOTP(r.Context(), r.PostFormValue("id")))
 }
 
-func (a *app) askAtSignIn(w http.ResponseWriter, r *http.Request) {
-	s := mfahttp.SessionFrom(r.Context())
-	a.done(w, r, "asked", s.SetAskAtSignIn(r.Context(), r.PostFormValue("on") == "yes"))
+func (s *Site) askAtSignIn(w http.ResponseWriter, r *http.Request) {
+	in := mfahttp.SessionFrom(r.Context())
+	s.done(w, r, "asked", in.SetAskAtSignIn(r.Context(), r.PostFormValue("on") == "yes"))
 }
 
-func (a *app) revoke(w http.ResponseWriter, r *http.Request) {
-	s := mfahttp.SessionFrom(r.Context())
-	a.done(w, r, "revoked", s.Revoke(r.Context(), r.PostFormValue("id")))
+func (s *Site) revoke(w http.ResponseWriter, r *http.Request) {
+	in := mfahttp.SessionFrom(r.Context())
+	s.done(w, r, "revoked", in.Revoke(r.Context(), r.PostFormValue("id")))
 }
 
-func (a *app) revokeOthers(w http.ResponseWriter, r *http.Request) {
-	a.done(w, r, "revoked", mfahttp.SessionFrom(r.Context()).RevokeOthers(r.Context()))
+func (s *Site) revokeOthers(w http.ResponseWriter, r *http.Request) {
+	s.done(w, r, "revoked", mfahttp.SessionFrom(r.Context()).RevokeOthers(r.Context()))
 }
 
 // newCodes asks for the password besides, and leads to the page that shows the
 // codes. The library asks for the fresh proof first: without it a stolen session could
 // be used to guess the password here.
-func (a *app) newCodes(w http.ResponseWriter, r *http.Request) {
+func (s *Site) newCodes(w http.ResponseWriter, r *http.Request) {
 	out, err := mfahttp.SessionFrom(r.Context()).NewBackupCodes(r.Context(), r.PostFormValue("password"))
-	a.web.Next(w, r, out, err)
+	s.web.Next(w, r, out, err)
 }
 
 // done ends a change of the settings.
-func (a *app) done(w http.ResponseWriter, r *http.Request, what string, err error) {
+func (s *Site) done(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if err != nil {
-		a.web.Next(w, r, mfa.Outcome{}, err)
+		s.web.Next(w, r, mfa.Outcome{}, err)
 		return
 	}
-	http.Redirect(w, r, "/security?done="+what, http.StatusSeeOther)
+	http.Redirect(w, r, s.path("/security?done=")+what, http.StatusSeeOther)
 }

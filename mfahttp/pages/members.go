@@ -1,4 +1,4 @@
-package main
+package pages
 
 import (
 	"net/http"
@@ -17,28 +17,27 @@ type colleague struct {
 	Can      bool // be helped by this administrator; the library decides anew
 }
 
-func (a *app) membersPage(w http.ResponseWriter, r *http.Request, c account) {
-	s := mfahttp.SessionFrom(r.Context())
-	admin, rules, _, err := a.rules(r, c)
+func (s *Site) membersPage(w http.ResponseWriter, r *http.Request, c account) {
+	in := mfahttp.SessionFrom(r.Context())
+	admin, rules, _, err := s.rules(r, c)
 	if err != nil {
-		a.web.Next(w, r, mfa.Outcome{}, err)
+		s.web.Next(w, r, mfa.Outcome{}, err)
 		return
 	}
 	var all []colleague
 	missing := 0
 	for m, err := range admin.Compliance(r.Context()) {
 		if err != nil {
-			a.web.Next(w, r, mfa.Outcome{}, err)
+			s.web.Next(w, r, mfa.Outcome{}, err)
 			return
 		}
-		u, _ := a.users.byID(m.User)
-		self := m.User == s.User()
-		all = append(all, colleague{m, u.fullName, self, m.Managed && !self && (m.Role == mfa.RoleMember || c.Role == mfa.RoleOwner)})
+		self := m.User == in.User()
+		all = append(all, colleague{m, s.called(r, m.User), self, m.Managed && !self && (m.Role == mfa.RoleMember || c.Role == mfa.RoleOwner)})
 		if !m.Meets {
 			missing++
 		}
 	}
-	a.render(w, r, "org-members", struct {
+	s.Render(w, r, http.StatusOK, "org-members", struct {
 		form
 		All     []colleague
 		Missing int
@@ -46,20 +45,20 @@ func (a *app) membersPage(w http.ResponseWriter, r *http.Request, c account) {
 }
 
 // memberPage warns of what the form on it will do.
-func (a *app) memberPage(w http.ResponseWriter, r *http.Request, c account) {
+func (s *Site) memberPage(w http.ResponseWriter, r *http.Request, c account) {
 	if _, err := mfahttp.SessionFrom(r.Context()).Admin(r.Context(), c.ID); err != nil {
-		a.web.Next(w, r, mfa.Outcome{}, err)
+		s.web.Next(w, r, mfa.Outcome{}, err)
 		return
 	}
-	u, ok := a.users.byID(r.FormValue("user"))
-	if _, member := members[c.ID][u.name]; !ok || !member || deeds[r.PathValue("do")] == nil {
-		a.notFound(w, r)
+	u, err := s.config.Users.User(r.Context(), r.FormValue("user"))
+	if _, member := roleIn(u, c.ID); err != nil || !member || deeds[r.PathValue("do")] == nil {
+		s.notFound(w, r)
 		return
 	}
-	a.render(w, r, "org-member", struct {
+	s.Render(w, r, http.StatusOK, "org-member", struct {
 		account
 		Do, Member, FullName string
-	}{c, r.PathValue("do"), u.id, u.fullName})
+	}{c, r.PathValue("do"), u.ID, s.config.Name(u)})
 }
 
 // deeds are what an administrator can do to a member, by their name in the address.
@@ -72,10 +71,10 @@ var deeds = map[string]func(*mfa.Admin, *http.Request, string) error{
 	"end": func(a *mfa.Admin, r *http.Request, user string) error { return a.EndSessions(r.Context(), user) },
 }
 
-func (a *app) changeMember(w http.ResponseWriter, r *http.Request, c account) {
+func (s *Site) changeMember(w http.ResponseWriter, r *http.Request, c account) {
 	do := deeds[r.PathValue("do")]
 	if do == nil {
-		a.notFound(w, r)
+		s.notFound(w, r)
 		return
 	}
 	admin, err := mfahttp.SessionFrom(r.Context()).Admin(r.Context(), c.ID)
@@ -83,8 +82,8 @@ func (a *app) changeMember(w http.ResponseWriter, r *http.Request, c account) {
 		err = do(admin, r, r.PostFormValue("user"))
 	}
 	if err != nil {
-		a.web.Next(w, r, mfa.Outcome{}, err)
+		s.web.Next(w, r, mfa.Outcome{}, err)
 		return
 	}
-	http.Redirect(w, r, "/org/"+c.ID+"/members?done=member-"+r.PathValue("do"), http.StatusSeeOther)
+	http.Redirect(w, r, s.orgPath(c.ID, "members?done=member-"+r.PathValue("do")), http.StatusSeeOther)
 }

@@ -1,4 +1,4 @@
-package main
+package pages
 
 import (
 	"encoding/json"
@@ -33,12 +33,12 @@ type requirement struct {
 
 // passwordForm lists the requirements that user's password, "" for nobody's, has to
 // meet, and after err which of them password does not.
-func (a *app) passwordForm(r *http.Request, user, password string, err error) (passwordForm, error) {
+func (s *Site) passwordForm(r *http.Request, user, password string, err error) (passwordForm, error) {
 	weak, refused := errors.AsType[*mfa.WeakPasswordError](err)
 	if err != nil && !refused {
 		return passwordForm{}, err
 	}
-	all, err := a.guard.CheckPassword(r.Context(), user, strings.ToValidUTF8(password[:min(len(password), maxChecked)], ""))
+	all, err := s.config.Guard.CheckPassword(r.Context(), user, strings.ToValidUTF8(password[:min(len(password), maxChecked)], ""))
 	if err != nil {
 		return passwordForm{}, err
 	}
@@ -69,30 +69,30 @@ const maxChecked = 4096
 
 // showForm shows a page with a new password's field. A refused password is answered with
 // the page itself: what it misses is in no address that a history keeps.
-func (a *app) showForm(w http.ResponseWriter, r *http.Request, name string, f passwordForm, err error) {
+func (s *Site) showForm(w http.ResponseWriter, r *http.Request, name string, f passwordForm, err error) {
 	if err != nil {
-		a.web.Next(w, r, mfa.Outcome{}, err)
+		s.web.Next(w, r, mfa.Outcome{}, err)
 		return
 	}
 	if f.Check != "" { // its script asks there
 		w.Header().Set("Content-Security-Policy", w.Header().Get("Content-Security-Policy")+"; connect-src 'self'")
 	}
-	a.render(w, r, name, f)
+	s.Render(w, r, http.StatusOK, name, f)
 }
 
 // whose returns the user of a request behind a session or a flow.
 func whose(r *http.Request) string {
-	if s := mfahttp.SessionFrom(r.Context()); s != nil {
-		return s.User()
+	if in := mfahttp.SessionFrom(r.Context()); in != nil {
+		return in.User()
 	}
 	return mfahttp.PendingFrom(r.Context()).User()
 }
 
 // checkPassword tells the script which requirements are met by what is being typed.
-func (a *app) checkPassword(w http.ResponseWriter, r *http.Request) {
-	all, err := a.guard.CheckPassword(r.Context(), whose(r), r.PostFormValue("password"))
+func (s *Site) checkPassword(w http.ResponseWriter, r *http.Request) {
+	all, err := s.config.Guard.CheckPassword(r.Context(), whose(r), r.PostFormValue("password"))
 	if err != nil {
-		a.web.Next(w, r, mfa.Outcome{}, err)
+		s.web.Next(w, r, mfa.Outcome{}, err)
 		return
 	}
 	met := make(map[mfa.Reason]bool)
@@ -105,46 +105,46 @@ func (a *app) checkPassword(w http.ResponseWriter, r *http.Request) {
 
 // passwordPage asks for the present password and a new one. Its button on the security
 // page leads through a fresh proof; who comes without is asked when the form is sent.
-func (a *app) passwordPage(w http.ResponseWriter, r *http.Request) {
-	a.showPassword(w, r, "", nil)
+func (s *Site) passwordPage(w http.ResponseWriter, r *http.Request) {
+	s.showPassword(w, r, "", nil)
 }
 
-func (a *app) showPassword(w http.ResponseWriter, r *http.Request, password string, refused error) {
-	f, err := a.passwordForm(r, whose(r), password, refused)
-	f.Check = "/security/password/check"
-	a.showForm(w, r, "password", f, err)
+func (s *Site) showPassword(w http.ResponseWriter, r *http.Request, password string, refused error) {
+	f, err := s.passwordForm(r, whose(r), password, refused)
+	f.Check = s.path("/security/password/check")
+	s.showForm(w, r, "password", f, err)
 }
 
-func (a *app) changePassword(w http.ResponseWriter, r *http.Request) {
+func (s *Site) changePassword(w http.ResponseWriter, r *http.Request) {
 	next := r.PostFormValue("new")
 	out, err := mfahttp.SessionFrom(r.Context()).ChangePassword(r.Context(), r.PostFormValue("password"), next)
 	if errors.Is(err, mfa.ErrWeak) {
-		a.showPassword(w, r, next, err)
+		s.showPassword(w, r, next, err)
 		return
 	}
 	if err == nil {
-		r.Form.Set("to", "/security?done=changed") // what fails leads back to the form
+		r.Form.Set("to", s.path("/security?done=changed")) // what fails leads back to the form
 	}
-	a.web.Next(w, r, out, err)
+	s.web.Next(w, r, out, err)
 }
 
 // newPasswordPage is the step of a sign-in whose password must be replaced.
-func (a *app) newPasswordPage(w http.ResponseWriter, r *http.Request) {
-	a.showNewPassword(w, r, "", nil)
+func (s *Site) newPasswordPage(w http.ResponseWriter, r *http.Request) {
+	s.showNewPassword(w, r, "", nil)
 }
 
-func (a *app) showNewPassword(w http.ResponseWriter, r *http.Request, password string, refused error) {
-	f, err := a.passwordForm(r, whose(r), password, refused)
-	f.Check = "/new-password/check"
-	a.showForm(w, r, "new-password", f, err)
+func (s *Site) showNewPassword(w http.ResponseWriter, r *http.Request, password string, refused error) {
+	f, err := s.passwordForm(r, whose(r), password, refused)
+	f.Check = s.path("/new-password/check")
+	s.showForm(w, r, "new-password", f, err)
 }
 
-func (a *app) newPassword(w http.ResponseWriter, r *http.Request) {
+func (s *Site) newPassword(w http.ResponseWriter, r *http.Request) {
 	next := r.PostFormValue("new")
 	out, err := mfahttp.PendingFrom(r.Context()).SetPassword(r.Context(), next)
 	if errors.Is(err, mfa.ErrWeak) {
-		a.showNewPassword(w, r, next, err)
+		s.showNewPassword(w, r, next, err)
 		return
 	}
-	a.web.Next(w, r, out, err)
+	s.web.Next(w, r, out, err)
 }

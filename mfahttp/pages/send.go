@@ -1,4 +1,4 @@
-package main
+package pages
 
 import (
 	"errors"
@@ -43,7 +43,7 @@ func chosen(r *http.Request, p *mfa.Pending) mfa.Method {
 // sendAtSignIn sends the code of a sign-in at once when nothing but such a code, and
 // the backup codes, will do. That it was not sent is no reason to refuse the sign-in:
 // the page says so, and offers what else there is.
-func (a *app) sendAtSignIn(r *http.Request, out mfa.Outcome) error {
+func (s *Site) sendAtSignIn(r *http.Request, out mfa.Outcome) error {
 	if out.Pending == nil {
 		return nil
 	}
@@ -61,7 +61,7 @@ func (a *app) sendAtSignIn(r *http.Request, out mfa.Outcome) error {
 
 // setupSent enrolls by a code: it is sent to the address in the profile or to one
 // that was typed, and then comes back.
-func (a *app) setupSent(w http.ResponseWriter, r *http.Request, p *mfa.Pending, m mfa.Method) {
+func (s *Site) setupSent(w http.ResponseWriter, r *http.Request, p *mfa.Pending, m mfa.Method) {
 	out, err := mfa.Outcome{Pending: p}, error(nil)
 	switch {
 	case r.PostFormValue("send") == "yes":
@@ -72,10 +72,10 @@ func (a *app) setupSent(w http.ResponseWriter, r *http.Request, p *mfa.Pending, 
 		out, err = p.Verify(r.Context(), mfa.Proof{Method: m, Code: r.PostFormValue("code")})
 	}
 	if errors.Is(err, mfa.ErrInvalid) {
-		http.Redirect(w, r, "/setup?error=address&change=yes&method="+m.String(), http.StatusSeeOther)
+		http.Redirect(w, r, s.path("/setup?error=address&change=yes&method=")+m.String(), http.StatusSeeOther)
 		return
 	}
-	a.web.Next(w, r, out, err)
+	s.web.Next(w, r, out, err)
 }
 
 // tidy takes out of an address what people put into it for themselves.
@@ -91,38 +91,32 @@ func tidy(m mfa.Method, address string) string {
 	return number
 }
 
-// listed returns the address in a user's profile.
-func (u user) listed(m mfa.Method) string {
+// listed returns the address in a user's profile, and whether the host says that it is
+// hers.
+func listed(u mfa.User, m mfa.Method) (address string, confirmed bool) {
 	if m == mfa.SMSCode {
-		return u.phone
+		return u.Phone, u.PhoneVerified
 	}
-	return u.email
-}
-
-func (u user) confirmed(m mfa.Method) bool {
-	if m == mfa.SMSCode {
-		return u.phoneConfirmed
-	}
-	return u.emailConfirmed
+	return u.Email, u.EmailVerified
 }
 
 // setMethod turns codes by email or SMS on or off.
-func (a *app) setMethod(w http.ResponseWriter, r *http.Request) {
+func (s *Site) setMethod(w http.ResponseWriter, r *http.Request) {
 	what := "method-off"
 	if r.PostFormValue("on") == "yes" {
 		what = "method-on"
 	}
-	s := mfahttp.SessionFrom(r.Context())
-	a.done(w, r, what, s.SetMethod(r.Context(), methodOf(r.PostFormValue("method")), what == "method-on"))
+	in := mfahttp.SessionFrom(r.Context())
+	s.done(w, r, what, in.SetMethod(r.Context(), methodOf(r.PostFormValue("method")), what == "method-on"))
 }
 
 // addAddress leads to the page that asks for an address and sends a code to it.
-func (a *app) addAddress(w http.ResponseWriter, r *http.Request) {
-	s := mfahttp.SessionFrom(r.Context())
-	out, err := s.StepUp(r.Context(), mfa.ToEnroll(methodOf(r.PostFormValue("method"))), "/security?done=address")
-	a.web.Next(w, r, out, err)
+func (s *Site) addAddress(w http.ResponseWriter, r *http.Request) {
+	in := mfahttp.SessionFrom(r.Context())
+	out, err := in.StepUp(r.Context(), mfa.ToEnroll(methodOf(r.PostFormValue("method"))), s.path("/security?done=address"))
+	s.web.Next(w, r, out, err)
 }
 
-func (a *app) forgetBrowser(w http.ResponseWriter, r *http.Request) {
-	a.done(w, r, "forgotten", mfahttp.SessionFrom(r.Context()).ForgetBrowsers(r.Context(), r.PostFormValue("id")))
+func (s *Site) forgetBrowser(w http.ResponseWriter, r *http.Request) {
+	s.done(w, r, "forgotten", mfahttp.SessionFrom(r.Context()).ForgetBrowsers(r.Context(), r.PostFormValue("id")))
 }
