@@ -14,6 +14,10 @@ import (
 // through the sign-in, the settings, recovery and the pages of administrators.
 func TestPrefix(t *testing.T) {
 	h := newHost(t, files("messages/en.json", `{}`))
+	h.kit.Users.Add(mfa.User{ID: "u-3", Name: "carol", ManagedBy: "acme", Orgs: []mfa.Membership{{Org: "acme", Role: mfa.RoleMember}}})
+	if err := h.kit.Guard.SetPassword(t.Context(), "u-3", password); err != nil {
+		t.Fatal(err)
+	}
 	checked, visited := make(map[string]bool), make(map[string]bool)
 	check := func(from, to string) {
 		checked[to] = true
@@ -64,6 +68,10 @@ func TestPrefix(t *testing.T) {
 	}
 	stranger.get("/account/reset?token=" + token)
 	stranger.post("/account/reset", "token", token, "new", "short").sees("At least 15 characters", "Missing:")
+	stranger.post("/account/reset", "token", token, "new", password+" 1").at("/account/sign-in").sees("Sign in with the new one")
+	if err := h.kit.Guard.SetPassword(t.Context(), "u-1", password); err != nil {
+		t.Fatal(err)
+	}
 	stranger.post("/account/reset", "token", "x", "new", password+" 1").at("/account/reset/over")
 	stranger.post("/account/undo", "token", "x").at("/account/undo/over")
 	stranger.get("/account/undo?token=x")
@@ -102,7 +110,16 @@ func TestPrefix(t *testing.T) {
 		b.get("/account/org/acme/members/" + do + "?user=u-2").at("/account/org/acme/members/" + do)
 		b.post("/account/org/acme/members/"+do, "user", "u-2", "to", "/account/org/acme/members").at("/account/org/acme/members")
 	}
+	h.kit.Users.Add(mfa.User{ID: "u-9", Name: "eve"})
+	if b.get("/account/org/acme/members/reset?user=u-9"); b.status != 404 || strings.Contains(b.body, "eve") {
+		t.Errorf("the page about somebody who is no member: %d", b.status)
+	}
+	b.post("/account/org/acme/members/password", "user", "u-3", "to", "/account/org/acme/members").at("/account/org/acme/members")
 	b.post("/account/sign-out").at("/account/sign-in")
+
+	carol := watch(h.browser()).signIn("carol").at("/account/new-password") // as alice asked
+	carol.post("/account/new-password", "new", "short").at("/account/new-password").sees("Missing:")
+	carol.post("/account/new-password", "new", password+" 2").at("/home")
 
 	again := watch(h.browser()).signIn("alice").at("/account/verify")
 	again.app = b.app
@@ -114,7 +131,7 @@ func TestPrefix(t *testing.T) {
 	h.kit.Clock.Advance(6 * time.Minute)
 	again.get("/account/org/acme/settings").at("/account/step-up").sees("needs a fresh proof")
 
-	for _, must := range []string{"sign-in", "verify", "setup", "setup/qr", "codes", "step-up", "security", "security/confirm", "security/password", "recover", "recover/sent",
+	for _, must := range []string{"sign-in", "verify", "new-password", "setup", "setup/qr", "codes", "step-up", "security", "security/confirm", "security/password", "recover", "recover/sent",
 		"reset", "reset/over", "undo", "undo/over", "org/acme/settings", "org/acme/preview", "org/acme/members", "org/acme/members/reset", "static/script.js"} {
 		if !visited["/account/"+must] {
 			t.Errorf("/account/%s was not looked at", must)
