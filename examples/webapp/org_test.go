@@ -280,6 +280,7 @@ func TestPage_D4_D6_Door(t *testing.T) {
 	b.sees("Verify identity")
 	b.click("Continue")
 	b.at("/verify")
+	b.sees("Verify identity")
 	b.typeCode()
 	b.at("/org/birch")
 	b.visit("/org/birch")

@@ -79,7 +79,7 @@ func TestPrefix(t *testing.T) {
 	stranger.get("/account/security").at("/account/sign-in")
 
 	b := watch(h.browser()).signIn("alice").at("/home")
-	b.get("/account/security").sees("Nothing but your password")
+	b.get("/account/").at("/account/security").sees("Nothing but your password")
 	b.post("/account/security/add", "to", "/account/security")
 	crawl(b.at("/account/setup"), 2)
 	b.bind().at("/account/security").sees("10 left")

@@ -5,6 +5,7 @@
 // 320 pixels, light or dark.
 //
 //	jobs := mfahttp.NewJobs(func(err error) { slog.Error("job failed", "error", err) })
+//	go jobs.Run(ctx)
 //	site, err := pages.New(pages.Config{
 //		Guard:   guard,
 //		Users:   directory,
@@ -14,7 +15,6 @@
 //		Prefix:  "/account",
 //		Home:    "/",
 //	})
-//	if err != nil { … }
 //	mux.Handle("/account/", site)
 //	mux.Handle("/reports", site.Web().RequireSession(reports))
 //
@@ -22,7 +22,8 @@
 //
 // All begin with Config.Prefix. A host links to /sign-in, /security (the user's own
 // account), /security/password, /recover and, for an organization, /org/ID/settings
-// and /org/ID/members; it posts to /sign-out. The links in its mails lead to /reset and
+// and /org/ID/members; it posts to /sign-out. Config.Prefix alone, with a slash, leads to
+// /security. The links in its mails lead to /reset and
 // /undo, each with the token of the message as "token" in the query. The others lead
 // from page to page.
 //
@@ -275,6 +276,11 @@ func (s *Site) routes() http.Handler {
 	open("GET", "/undo/over", s.overPage)
 
 	open("GET", "/static/", s.static)
+	if s.config.Prefix != "" {
+		open("GET", "/{$}", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, s.path("/security"), http.StatusSeeOther)
+		})
+	}
 	mux.HandleFunc(s.path("/"), s.notFound)
 	return mux
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -212,6 +213,12 @@ func TestProtected(t *testing.T) {
 	}
 	if b.get("/account/reset?token=x"); b.header.Get("Referrer-Policy") != "no-referrer" {
 		t.Errorf("a page with a token has the Referrer-Policy %q", b.header.Get("Referrer-Policy"))
+	}
+	r := httptest.NewRequest("POST", "https://cedar.example/account/sign-in", nil)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	w := httptest.NewRecorder()
+	if h.site.ServeHTTP(w, r); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "This request was not accepted.") {
+		t.Errorf("a form of another site: %d %s", w.Code, w.Body)
 	}
 	inline := []string{"style=", "onclick", "<style", "javascript:"}
 	for _, bad := range inline {
