@@ -194,8 +194,10 @@ func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app
 		Org:     organization,
 		Name:    a.users.called,
 		Files:   files,
-		Locator: places{},
-		Log:     log,
+		// The host's own pages are in no other language.
+		Language: func(*http.Request) string { return "en" },
+		Locator:  places{},
+		Log:      log,
 	})
 	if err != nil {
 		return nil, err

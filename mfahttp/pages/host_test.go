@@ -175,7 +175,8 @@ var tag = regexp.MustCompile(`(?s)<style.*?</style>|<[^>]*>`)
 
 // text returns what a reader sees.
 func (b *browser) text() string {
-	return strings.Join(strings.Fields(html.UnescapeString(tag.ReplaceAllString(b.body, " "))), " ")
+	plain := strings.NewReplacer("‹", "", "›", "").Replace(tag.ReplaceAllString(b.body, " "))
+	return strings.Join(strings.Fields(html.UnescapeString(plain)), " ")
 }
 
 func (b *browser) sees(words ...string) *browser {

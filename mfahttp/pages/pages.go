@@ -24,15 +24,19 @@
 // account), /security/password, /recover and, for an organization, /org/ID/settings
 // and /org/ID/members; it posts to /sign-out. Config.Prefix alone, with a slash, leads to
 // /security. The links in its mails lead to /reset and
-// /undo, each with the token of the message as "token" in the query. The others lead
-// from page to page.
+// /undo, each with the token of the message as "token" in the query: for mfanotify,
+// ResetURL is "https://cedar.example/account/reset?token=", and UndoURL alike. The others
+// lead from page to page. Beside them a host handles "/" of all methods: a ServeMux
+// refuses "GET /" next to "/account/".
 //
 // # Words
 //
 // Every sentence is in a catalogue, one JSON object of keys and sentences for each
-// language: messages/en.json of Config.Files, with nothing but the keys to replace,
-// changes single sentences, and messages/pt.json adds a language, whose missing keys are
-// said in English. A sentence is plain text: nothing in it is markup. It may have the
+// language. English and German are embedded. messages/en.json of Config.Files, with
+// nothing but the keys to replace, changes single sentences, messages/de.json those in
+// German, and messages/pt.json adds a language, whose missing keys are said in English.
+// A host whose own pages are in English alone chooses that in Config.Language: otherwise
+// it is for the browser. A sentence is plain text: nothing in it is markup. It may have the
 // placeholders of the English one, such as {product}, and no others. Keys that end in
 // .one and .other are two forms of one sentence. The layouts format.date and
 // format.clock are those of [time.Time.Format]. Keys that begin with "host." are the
