@@ -188,7 +188,7 @@ func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app
 			Now:          a.clock.Now,
 		},
 		Users:   a.users,
-		Jobs:    a.jobs,
+		Jobs:    a.jobs.Add,
 		Product: issuer,
 		Home:    "/",
 		Org:     organization,

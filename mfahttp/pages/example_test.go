@@ -31,7 +31,7 @@ func Example() {
 		Guard:   guard,
 		HTTP:    mfahttp.Config{NoProxies: true},
 		Users:   oneUser{},
-		Jobs:    jobs,
+		Jobs:    jobs.Add,
 		Product: "Cedar",
 		Prefix:  "/account",
 		Home:    "/",

@@ -77,7 +77,7 @@ func newHost(t *testing.T, options ...func(*pages.Config)) *host {
 func (h *host) config() pages.Config {
 	h.jobs = mfahttp.NewJobs(func(err error) { h.t.Errorf("a job failed: %v", err) })
 	return pages.Config{
-		Guard: h.kit.Guard, HTTP: mfahttp.Config{NoProxies: true, Now: h.kit.Clock.Now}, Users: h.kit.Users, Jobs: h.jobs,
+		Guard: h.kit.Guard, HTTP: mfahttp.Config{NoProxies: true, Now: h.kit.Clock.Now}, Users: h.kit.Users, Jobs: h.jobs.Add,
 		Product: "Cedar", Prefix: "/account", Home: "/home", Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Org: func(ctx context.Context, id string) (pages.Org, error) {
 			if id != "acme" {

@@ -10,7 +10,7 @@
 //		Guard:   guard,
 //		Users:   directory,
 //		HTTP:    mfahttp.Config{NoProxies: true},
-//		Jobs:    jobs,
+//		Jobs:    jobs.Add,
 //		Product: "Cedar",
 //		Prefix:  "/account",
 //		Home:    "/",
@@ -106,10 +106,11 @@ type Config struct {
 	HTTP mfahttp.Config
 	// Users are names and addresses to show: what the Guard has.
 	Users mfa.Users
-	// Jobs runs what an answer does not wait for: mails with links to a new password.
-	// The host runs it. When it is full nothing is mailed, which is logged; the answer is
-	// the same.
-	Jobs *mfahttp.Jobs
+	// Jobs is given what an answer does not wait for, mails with links to a new password,
+	// and reports whether it took it: Jobs.Add of a mfahttp.Jobs that the host runs, for
+	// one. It must not run it before it returns: how long the mail takes would tell who
+	// has an account. What is not taken is logged, and the answer is the same.
+	Jobs func(job func(context.Context) error) bool
 	// Product is the name that users know, as in mfa.Config.Issuer.
 	Product string
 	// Prefix is what all paths begin with, such as "/account". "": they are at the root

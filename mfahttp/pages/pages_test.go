@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -344,5 +345,18 @@ func TestRulesKeepTheRest(t *testing.T) {
 	want, _ := json.Marshal(before)
 	if got, _ := json.Marshal(after); string(got) != string(want) {
 		t.Errorf("the rules are\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A queue that is full is for the log: the answer is the one that everybody gets.
+func TestJobsFull(t *testing.T) {
+	var log strings.Builder
+	h := newHost(t, func(c *pages.Config) {
+		c.Jobs = func(func(context.Context) error) bool { return false }
+		c.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	h.browser().post("/account/recover", "name", "alice").at("/account/recover/sent").sees("If there is an account of that name")
+	if !strings.Contains(log.String(), "too many jobs") || strings.Contains(log.String(), "alice") {
+		t.Errorf("the log says %q", log.String())
 	}
 }

@@ -26,7 +26,7 @@ func (s *Site) recover(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Redirect(w, r, s.path("/recover/sent"), http.StatusSeeOther)
-	if !s.config.Jobs.Add(job) {
+	if !s.config.Jobs(job) {
 		s.config.Log.ErrorContext(r.Context(), "too many jobs: a link to a new password was not sent")
 	}
 }
