@@ -2,8 +2,8 @@
 // the tokens of sessions, of flows and of known browsers in cookies, finds out who
 // the peer is, and sends the browser from step to step.
 //
-// A host has a page for each step and a short handler behind each form. Every
-// handler ends in the same call:
+// A host has a page for each step and a short handler behind each form; package pages
+// has all of them ready to use. Every handler ends in the same call:
 //
 //	func (h *host) verify(w http.ResponseWriter, r *http.Request) {
 //		p := mfahttp.PendingFrom(r.Context())
