@@ -348,6 +348,25 @@ func TestRulesKeepTheRest(t *testing.T) {
 	}
 }
 
+// What a link leads to is no script, and no way out of its attribute.
+func TestLinks(t *testing.T) {
+	h := newHost(t, files("templates/links.html", `{{define "title"}}Links{{end}}{{define "content"}}<h1>Links</h1>{{range .Data}}<p>{{link . "here"}}</p>{{end}}{{end}}`))
+	w := httptest.NewRecorder()
+	h.site.Render(w, httptest.NewRequest("GET", "/", nil), http.StatusOK, "links", []string{
+		"/reports?year=2026&to=x", "https://example.com/", "javascript:alert(1)", " JavaScript:alert(1)", "java\tscript:alert(1)", `/"onclick="alert(1)`, "data:text/html,x",
+	})
+	for _, bad := range []string{"cript:", `"onclick`, "data:text"} {
+		if strings.Contains(w.Body.String(), bad) {
+			t.Errorf("the page has %s:\n%s", bad, w.Body)
+		}
+	}
+	for _, good := range []string{`href="/reports?year=2026&amp;to=x"`, `href="https://example.com/"`} {
+		if !strings.Contains(w.Body.String(), good) {
+			t.Errorf("the page has no %s:\n%s", good, w.Body)
+		}
+	}
+}
+
 // A queue that is full is for the log: the answer is the one that everybody gets.
 func TestJobsFull(t *testing.T) {
 	var log strings.Builder

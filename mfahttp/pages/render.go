@@ -221,11 +221,9 @@ func (s *Site) functions(l *language) template.FuncMap {
 		"strong": wrap("<strong>", "</strong>"),
 		"tel":    wrap(`<strong class="tel">`, "</strong>"),
 		"number": wrap(`<span class="tel">`, "</span>"),
-		"link": func(to string, words any) template.HTML {
-			return template.HTML(`<a href="` + escape(to) + `">` + escape(words) + "</a>")
-		},
-		"date":  l.date,
-		"clock": func(t time.Time) string { return t.UTC().Format(l.words["format.clock"]) },
+		"link":   link,
+		"date":   l.date,
+		"clock":  func(t time.Time) string { return t.UTC().Format(l.words["format.clock"]) },
 		"time": func(t time.Time) template.HTML {
 			return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `">` + escape(l.date(t)) + "</time>")
 		},
@@ -249,6 +247,15 @@ func (s *Site) functions(l *language) template.FuncMap {
 		"meets":   l.requirement,
 		"list":    func(v ...any) []any { return v },
 	}
+}
+
+// link returns an element. One that leads neither into this site nor to another page,
+// such as a script in an address, leads nowhere.
+func link(to string, words any) template.HTML {
+	if u, err := url.Parse(to); err != nil || u.Scheme != "" && u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "mailto" {
+		to = "#"
+	}
+	return template.HTML(`<a href="` + escape(to) + `">` + escape(words) + "</a>")
 }
 
 // failure returns the title or the text of what failed with a status. A page that knows
