@@ -125,6 +125,10 @@ func (j *journey) administration(b *browser) {
 	}
 	b.do("POST", "/account/org/acme/settings", fields).at("/account/org/acme/settings").sees("The settings are saved", "Settings changed alice")
 	b.do("POST", "/account/org/acme/settings", fields).sees("Somebody else has changed these settings")
+	b.get("/account/org/acme/members/report").sees("user,role,meets_rules", "u-2,member,")
+	if got := b.header.Get("Content-Disposition"); b.status != 200 || got != `attachment; filename="compliance.csv"` {
+		j.t.Errorf("the report: %d, %q", b.status, got)
+	}
 	for _, do := range []string{"reset", "unlock", "password", "end"} {
 		b.get("/account/org/acme/members/" + do + "?user=u-2").at("/account/org/acme/members/" + do)
 		b.post("/account/org/acme/members/"+do, "user", "u-2", "to", "/account/org/acme/members").at("/account/org/acme/members")
@@ -177,7 +181,7 @@ func TestPrefix(t *testing.T) {
 		}
 	}, "")
 	for _, must := range []string{"sign-in", "verify", "new-password", "setup", "setup/qr", "codes", "step-up", "security", "security/confirm", "security/password", "recover", "recover/sent",
-		"reset", "reset/over", "undo", "undo/over", "org/acme/settings", "org/acme/preview", "org/acme/members", "org/acme/members/reset", "static/script.js"} {
+		"reset", "reset/over", "undo", "undo/over", "org/acme/settings", "org/acme/preview", "org/acme/members", "org/acme/members/report", "org/acme/members/reset", "static/script.js"} {
 		if !visited["/account/"+must] {
 			t.Errorf("/account/%s was not looked at", must)
 		}

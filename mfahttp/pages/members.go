@@ -44,6 +44,40 @@ func (s *Site) membersPage(w http.ResponseWriter, r *http.Request, c account) {
 	}{shown(c, rules), all, missing})
 }
 
+// membersReport is the list as a file. It is written as it is read, so that a failure
+// on the way is told on its last line, and by the connection.
+func (s *Site) membersReport(w http.ResponseWriter, r *http.Request, c account) {
+	admin, err := mfahttp.SessionFrom(r.Context()).Admin(r.Context(), c.ID)
+	if err != nil {
+		s.web.Next(w, r, mfa.Outcome{}, err)
+		return
+	}
+	out := &file{ResponseWriter: w, name: "compliance.csv"}
+	switch err := mfa.WriteCompliance(out, admin.Compliance(r.Context())); {
+	case err != nil && !out.begun:
+		s.web.Next(w, r, mfa.Outcome{}, err)
+	case err != nil:
+		s.config.Log.ErrorContext(r.Context(), "report broke off", "org", c.ID, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// file is an answer to be saved, from the first byte of it on.
+type file struct {
+	http.ResponseWriter
+	name  string
+	begun bool
+}
+
+func (f *file) Write(p []byte) (int, error) {
+	if !f.begun {
+		f.begun = true
+		f.Header().Set("Content-Type", "text/csv; charset=utf-8")
+		f.Header().Set("Content-Disposition", `attachment; filename="`+f.name+`"`)
+	}
+	return f.ResponseWriter.Write(p)
+}
+
 // memberPage warns of what the form on it will do.
 func (s *Site) memberPage(w http.ResponseWriter, r *http.Request, c account) {
 	if _, err := mfahttp.SessionFrom(r.Context()).Admin(r.Context(), c.ID); err != nil {

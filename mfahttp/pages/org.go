@@ -31,6 +31,7 @@ func (s *Site) administration(session func(method, path string, h http.HandlerFu
 	admin("GET", "/preview", s.previewPage)
 	admin("POST", "/settings", s.setRules)
 	admin("GET", "/members", s.membersPage)
+	admin("GET", "/members/report", s.membersReport)
 	admin("GET", "/members/{do}", s.memberPage)
 	admin("POST", "/members/{do}", s.changeMember)
 }

@@ -183,6 +183,9 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s: %d, want %d", path, b.status, want)
 		}
 	}
+	if b.get("/account/org/acme/members/report"); b.status != http.StatusForbidden || b.header.Get("Content-Disposition") != "" || strings.Contains(b.body, "user,role") {
+		t.Errorf("the report for a member: %d, %s", b.status, b.body)
+	}
 	if b.get("/account/sign-out"); b.status != http.StatusNotFound {
 		t.Errorf("signing out by a link: %d", b.status)
 	}
