@@ -54,7 +54,7 @@ type Rules struct {
 	Require Require
 	// From is when Require begins to bind. Until then RequireAtSignIn invites users
 	// who hold no factor to enroll, and they may skip; a door lets everybody pass.
-	// Zero: at once.
+	// Zero: at once. Not after the year 9999.
 	From time.Time
 	// Methods are the second factors that users may turn on and that satisfy
 	// Require: TOTP, SMSCode, EmailCode. Nil: TOTP. A user who holds only others

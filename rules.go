@@ -82,6 +82,15 @@ func (r Rules) stored() rulesData {
 // check reports what is wrong with the part of r that has no figures.
 func (r *Rules) check(bad func(field string, value any, want string)) {
 	r.checkSSO(bad)
+	for _, f := range []struct {
+		field string
+		value time.Time
+	}{{"Rules.From", r.From}, {"Rules.ProofsNotBefore", r.ProofsNotBefore}} {
+		// RFC 3339 has four digits, and rules that no page can show cannot be taken back.
+		if year := f.value.UTC().Year(); year < 1 || year > 9999 {
+			bad(f.field, f.value, "a year of 1 to 9999, in UTC")
+		}
+	}
 	if n := len(r.Exempt); n > maxExempt {
 		bad("Rules.Exempt", n, "at most 100 users")
 	}

@@ -88,6 +88,8 @@ func TestR18_Bounds(t *testing.T) {
 	for field, r := range map[string]mfa.Rules{
 		"Require": {Require: 3}, "Methods": {Methods: []mfa.Method{}}, "Remember": {Remember: time.Second}, "SessionFor": {SessionFor: 25 * time.Hour},
 		"IdleFor": {IdleFor: time.Minute}, "FreshFor": {FreshFor: 2 * time.Hour}, "Exempt": {Exempt: hundred},
+		"From":            {From: time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -3600))},
+		"ProofsNotBefore": {ProofsNotBefore: time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
 		err := a.SetRules(t.Context(), r, "")
 		refused(t, err, mfa.ErrInvalid, mfa.ReasonInvalidArgument)

@@ -94,8 +94,14 @@ func setting[In any](path string, do func(context.Context, *mfa.Session, In) err
 	})
 }
 
-// signOut ends the session, and with it the flows that it opened.
+// signOut ends the session and the flow that the client presents, which may be a
+// sign-in that no session opened (R13).
 func (c *call) signOut(s *mfa.Session, _ none) (none, error) {
+	if p, err := c.pending(); err == nil {
+		if err := p.Cancel(c.r.Context()); err != nil {
+			return none{}, err
+		}
+	}
 	if err := s.SignOut(c.r.Context()); err != nil {
 		return none{}, err
 	}
