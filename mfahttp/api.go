@@ -140,14 +140,19 @@ func (a *API) serve(c *call) error {
 	return routes[i].serve(c)
 }
 
-// protect refuses what another site makes a browser send, and sets the headers that
-// keep an answer from caches, from frames and from other sites.
-func (a *API) protect(w http.ResponseWriter, r *http.Request) error {
+// shield sets the headers that keep an answer from caches, from frames and from other
+// sites.
+func shield(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store") // ASVS 14.3.2
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+// protect refuses what another site makes a browser send.
+func (a *API) protect(w http.ResponseWriter, r *http.Request) error {
+	shield(w)
 	if a.bearer { // a request does what its headers say, whoever made the browser send it
 		return nil
 	}
@@ -177,7 +182,7 @@ func (a *API) SignIn(r *http.Request, user string, first mfa.First) mfa.SignIn {
 // with the state of the flow or the session that an operation led to, or with a
 // problem.
 func (a *API) Answer(w http.ResponseWriter, r *http.Request, out mfa.Outcome, err error) {
-	w.Header().Set("Cache-Control", "no-store")
+	shield(w)
 	if err != nil {
 		a.fail(w, r, err)
 		return

@@ -110,8 +110,8 @@ func statusOf(r *http.Request, err error) (int, string) {
 
 // forbidden returns why something is not allowed, as far as the client may know.
 func forbidden(r *http.Request, why mfa.Reason) string {
-	p := PendingFrom(r.Context())
-	if SessionFrom(r.Context()) == nil && (p == nil || p.Purpose().SignIn()) {
+	// A flow comes first: one that is a sign-in may be of somebody else than the session.
+	if p := PendingFrom(r.Context()); p != nil && p.Purpose().SignIn() || p == nil && SessionFrom(r.Context()) == nil {
 		return string(ProblemForbidden)
 	}
 	switch why {

@@ -297,6 +297,9 @@ func pendingRoutes() []route {
 			return c.led(p.SetPassword(c.r.Context(), in.Password))
 		}),
 		withFlow(http.MethodPost, "/pending/password/check", func(c *call, p *mfa.Pending, in passwordOnly) (requirements, error) {
+			if p.Need().Step != mfa.StepNewPassword { // whoever knows only the old one would learn her names
+				return requirements{}, mfa.ErrRefused
+			}
 			return c.check(p.User(), in)
 		}),
 		withFlow(http.MethodPost, "/pending/cancel", func(c *call, p *mfa.Pending, _ none) (none, error) {
