@@ -93,6 +93,7 @@ func (r *Rules) check(bad func(field string, value any, want string)) {
 	}
 	if n := len(r.Exempt); n > maxExempt {
 		bad("Rules.Exempt", n, "at most 100 users")
+		return
 	}
 	for i, user := range r.Exempt {
 		if !validUser(user) || slices.Contains(r.Exempt[:i], user) {

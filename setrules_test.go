@@ -100,6 +100,11 @@ func TestR18_Bounds(t *testing.T) {
 			t.Errorf("Preview of %s: %v", field, err)
 		}
 	}
+	// What is compared pair by pair must not be as long as the sender likes.
+	err := a.SetRules(t.Context(), mfa.Rules{Exempt: slices.Repeat([]string{"x"}, 101)}, "")
+	if strings.Count(fmt.Sprint(err), "Rules.Exempt") != 1 {
+		t.Errorf("too many are looked at one by one: %v", err)
+	}
 	for _, r := range []mfa.Rules{{Exempt: []string{""}}, {Exempt: []string{"x", "x"}}} {
 		refused(t, a.SetRules(t.Context(), r, ""), mfa.ErrInvalid, mfa.ReasonInvalidArgument)
 	}
