@@ -54,7 +54,8 @@ type APIConfig struct {
 // "step_up", comes with what to post to /session/step-up before trying again.
 //
 // Requests are read strictly: fields that are not named, missing or there twice are
-// refused, and so is anything but one JSON object in UTF-8 of at most 64 KiB.
+// refused, and so is anything but one JSON object in UTF-8 of at most 64 KiB. How long
+// a client may take to send it is for http.Server.ReadTimeout.
 //
 // An API is safe for concurrent use and keeps nothing between requests.
 type API struct {
@@ -180,7 +181,9 @@ func (a *API) SignIn(r *http.Request, user string, first mfa.First) mfa.SignIn {
 
 // Answer answers a request to a handler of the host as the API answers one to its own:
 // with the state of the flow or the session that an operation led to, or with a
-// problem.
+// problem. Where the request comes from it does not look at, since the callback of a
+// provider comes from elsewhere: put http.CrossOriginProtection before a handler that
+// takes a login of the host's own, or other sites sign its users in as somebody else.
 func (a *API) Answer(w http.ResponseWriter, r *http.Request, out mfa.Outcome, err error) {
 	shield(w)
 	if err != nil {

@@ -177,6 +177,9 @@ func (c *client) audit(name string, a response) {
 		if a.json["status"] != float64(a.status) {
 			c.t.Errorf("%s: %s with status %d", name, a.body, a.status)
 		}
+		if reason, _ := a.json["reason"].(string); c.host.doc.problems()[reason] != float64(a.status) {
+			c.t.Errorf("%s: %s is not in the table of reasons", name, a.body)
+		}
 	}
 	for _, secret := range secrets {
 		if secret != "" && bytes.Contains(a.body, []byte(secret)) {
