@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"reflect"
 	"slices"
 	"time"
 
@@ -154,14 +155,7 @@ type member struct {
 // withAdmin is op for the administrator of the organization that the parameter org
 // names, "" for the installation.
 func withAdmin[In, Out any](method, path string, do func(*call, *mfa.Admin, In) (Out, error)) route {
-	return op(method, path, func(c *call, in In) (Out, error) {
-		var zero Out
-		a, err := c.admin()
-		if err != nil {
-			return zero, err
-		}
-		return do(c, a, in)
-	}, "org")
+	return op(method, path, with((*call).admin, do), "org")
 }
 
 func (c *call) admin() (*mfa.Admin, error) {
@@ -179,8 +173,6 @@ func adminRoutes() []route {
 			return none{}, do(a, c.r.Context(), in.User)
 		})
 	}
-	compliance := withAdmin(http.MethodGet, "/admin/members", func(*call, *mfa.Admin, none) (members, error) { panic("replaced") })
-	compliance.serve = (*call).compliance
 	return []route{
 		withAdmin(http.MethodGet, "/admin/rules", func(c *call, a *mfa.Admin, _ none) (ruleSet, error) {
 			r, version, err := a.Rules(c.r.Context())
@@ -205,7 +197,7 @@ func adminRoutes() []route {
 			all, err := a.Activity(c.r.Context())
 			return activity{eventsOf(all)}, err
 		}),
-		compliance,
+		{method: http.MethodGet, path: "/admin/members", query: []string{"org"}, answer: reflect.TypeFor[members](), serve: (*call).compliance},
 		onMember("/admin/members/reset", (*mfa.Admin).Reset),
 		onMember("/admin/members/unlock", (*mfa.Admin).Unlock),
 		onMember("/admin/members/end-sessions", (*mfa.Admin).EndSessions),
@@ -221,26 +213,21 @@ func (c *call) compliance() error {
 	if err != nil {
 		return err
 	}
+	c.w.Header().Set("Content-Type", "application/json") // a problem sets another
 	w := bufio.NewWriter(c.w)
-	before := `{"members":[`
+	io.WriteString(w, `{"members":[`)
+	separator := ""
 	for m, err := range a.Compliance(c.r.Context()) {
-		if err != nil && before != "," {
+		if err != nil && separator == "" { // nothing is sent yet
 			return err
 		}
 		if err != nil {
 			c.api.report(c.r, http.StatusOK, err)
 			panic(http.ErrAbortHandler)
 		}
-		if before != "," {
-			c.w.Header().Set("Content-Type", "application/json")
-		}
-		io.WriteString(w, before)
+		io.WriteString(w, separator)
 		encode(w, memberOf(m))
-		before = ","
-	}
-	if before != "," { // nobody
-		c.w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, before)
+		separator = ","
 	}
 	io.WriteString(w, "]}\n")
 	w.Flush()

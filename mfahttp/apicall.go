@@ -30,9 +30,6 @@ type call struct {
 	body []byte
 }
 
-// A shape is the Go type of a body, nil for none.
-type shape = reflect.Type
-
 // none is the body of a request that says nothing, and an answer without one.
 type none struct{}
 
@@ -61,28 +58,26 @@ func op[In, Out any](method, path string, do func(*call, In) (Out, error), query
 	return r
 }
 
-// withSession is op for a session.
-func withSession[In, Out any](method, path string, do func(*call, *mfa.Session, In) (Out, error)) route {
-	return op(method, path, func(c *call, in In) (Out, error) {
-		s, err := c.session()
+// with gives do the handle that load takes from the request.
+func with[H, In, Out any](load func(*call) (H, error), do func(*call, H, In) (Out, error)) func(*call, In) (Out, error) {
+	return func(c *call, in In) (Out, error) {
+		h, err := load(c)
 		if err != nil {
 			var zero Out
 			return zero, err
 		}
-		return do(c, s, in)
-	})
+		return do(c, h, in)
+	}
+}
+
+// withSession is op for a session.
+func withSession[In, Out any](method, path string, do func(*call, *mfa.Session, In) (Out, error)) route {
+	return op(method, path, with((*call).session, do))
 }
 
 // withFlow is op for a flow.
 func withFlow[In, Out any](method, path string, do func(*call, *mfa.Pending, In) (Out, error)) route {
-	return op(method, path, func(c *call, in In) (Out, error) {
-		p, err := c.pending()
-		if err != nil {
-			var zero Out
-			return zero, err
-		}
-		return do(c, p, in)
-	})
+	return op(method, path, with((*call).pending, do))
 }
 
 // session loads the session that the request presents, for SessionFrom too.
