@@ -2,6 +2,8 @@ package mfahttp
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 )
 
@@ -22,8 +24,8 @@ const (
 	jobsWaiting = 100 // each holds a name and little else
 )
 
-// NewJobs returns a queue that nothing is run from yet. failed is told of the errors of
-// jobs, from several goroutines at once; nil: nobody is.
+// NewJobs returns a queue that nothing is run from yet. failed is told of the errors and
+// the panics of jobs, from several goroutines at once; nil: nobody is.
 func NewJobs(failed func(error)) *Jobs {
 	if failed == nil {
 		failed = func(error) {}
@@ -74,6 +76,11 @@ func (j *Jobs) work(ctx context.Context) {
 }
 
 func (j *Jobs) run(ctx context.Context, job func(context.Context) error) {
+	defer func() { // as net/http does: anybody can have a job made, and nobody is to end the process with it
+		if v := recover(); v != nil {
+			j.failed(fmt.Errorf("mfahttp: a job panicked: %v\n%s", v, debug.Stack()))
+		}
+	}()
 	if err := job(context.WithoutCancel(ctx)); err != nil {
 		j.failed(err)
 	}

@@ -3,6 +3,7 @@ package mfahttp_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -53,4 +54,18 @@ func TestJobs(t *testing.T) {
 	<-came
 	cancel()
 	<-over
+}
+
+// Anybody can have a job made. One that panics, in the host's mailer say, ends no more
+// than a handler that does.
+func TestJobsPanic(t *testing.T) {
+	var errs []error
+	jobs := mfahttp.NewJobs(func(err error) { errs = append(errs, err) })
+	jobs.Add(func(context.Context) error { panic("no template") })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	jobs.Run(ctx)
+	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "no template") || !strings.Contains(errs[0].Error(), "TestJobsPanic") {
+		t.Errorf("%v", errs)
+	}
 }
