@@ -182,7 +182,7 @@ func (a *API) SignIn(r *http.Request, user string, first mfa.First) mfa.SignIn {
 
 // Answer answers a request to a handler of the host as the API answers one to its own:
 // with the state of the flow or the session that an operation led to, or with a
-// problem. Where the request comes from it does not look at, since the callback of a
+// problem, which brings no flow: codes are sent by /pending/send and not before. Where the request comes from it does not look at, since the callback of a
 // provider comes from elsewhere: put http.CrossOriginProtection before a handler that
 // takes a login of the host's own, or other sites sign its users in as somebody else.
 func (a *API) Answer(w http.ResponseWriter, r *http.Request, out mfa.Outcome, err error) {
