@@ -197,7 +197,8 @@ func (a *API) Answer(w http.ResponseWriter, r *http.Request, out mfa.Outcome, er
 
 // RequireSession serves next to whoever presents a session, which is in SessionFrom,
 // and answers everybody else with a problem. It refuses what other sites make a browser
-// send, as the API does.
+// send and sets the headers of an answer of the API, as they are for data: a page that
+// next shows needs a Content-Security-Policy of its own.
 func (a *API) RequireSession(next http.Handler) http.Handler {
 	return a.require(next, func(c *call) error { _, err := c.session(); return err })
 }
