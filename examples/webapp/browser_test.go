@@ -110,7 +110,7 @@ func TestPage_A5_Sessions(t *testing.T) {
 	third.typeCode()
 
 	b.visit("/security")
-	b.sees("Chrome on Linux", "127.0.0.1", "last active just now", "This browser")
+	b.sees("Chrome on Linux", "127.0.0.1", "Last active just now", "This browser")
 	rows := `Array.from(document.querySelectorAll("[aria-labelledby=sessions] li"), (li) => li.innerText)`
 	sessions := evaluate[[]string](b, rows)
 	if len(sessions) != 3 || !strings.Contains(sessions[0], "This browser") || strings.Contains(sessions[1]+sessions[2], "This browser") {
@@ -119,7 +119,7 @@ func TestPage_A5_Sessions(t *testing.T) {
 	s.later(6 * time.Minute) // the proof is no longer fresh
 	third.visit("/")
 	b.visit("/security")
-	if rows := evaluate[[]string](b, rows); !strings.Contains(strings.Join(rows, "\n"), "last active 6 minutes ago") {
+	if rows := evaluate[[]string](b, rows); !strings.Contains(strings.Join(rows, "\n"), "Last active 6 minutes ago") {
 		t.Errorf("last activity is not shown: %q", rows)
 	}
 

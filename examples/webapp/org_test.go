@@ -396,9 +396,9 @@ func TestPage_E4_Compliance(t *testing.T) {
 	b.sees("2 of 3 cannot enter under the rules yet")
 	got := evaluate[[]string](b, rows)
 	for i, want := range []string{
-		"Alice (you) Ready owner · Authenticator app · 10 backup codes · verified just now",
-		"Bob Not ready member · no second factor Reset New password Sign out",
-		"Carol Not ready administrator · no second factor Reset New password Sign out",
+		"Alice (you) Ready Owner · Authenticator app · 10 backup codes · verified just now",
+		"Bob Not ready Member · no second factor Reset New password Sign out",
+		"Carol Not ready Administrator · no second factor Reset New password Sign out",
 	} {
 		if i >= len(got) || got[i] != want {
 			t.Errorf("row %d of %q, want %q", i, got, want)
@@ -410,7 +410,7 @@ func TestPage_E4_Compliance(t *testing.T) {
 	dave.save()
 	dave.click("See who is ready")
 	got = evaluate[[]string](dave, rows)
-	for i, want := range []string{"Bob Not ready member", "Dave (you) Ready owner"} {
+	for i, want := range []string{"Bob Not ready Member", "Dave (you) Ready Owner"} {
 		if i >= len(got) || got[i] != want {
 			t.Errorf("row %d of %q, want %q", i, got, want)
 		}

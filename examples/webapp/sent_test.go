@@ -129,9 +129,9 @@ func TestPage_A5_DeviceAndPlace(t *testing.T) {
 	b.visit("/security")
 	rows := evaluate[[]string](b, `Array.from(document.querySelectorAll("[aria-labelledby=sessions] li"), (li) => li.innerText)`)
 	for i, want := range [][]string{
-		{"Chrome on Linux", "This browser", "Lisbon, Portugal (made up)", "127.0.0.1", "last active just now"},
-		{"Chrome on Linux", "Oslo, Norway (made up)", "127.0.0.2", "last active 2 hours ago"},
-		{"Safari on iPhone", "Lisbon, Portugal (made up)", "127.0.0.1", "last active 2 hours ago"},
+		{"Chrome on Linux", "This browser", "Lisbon, Portugal (made up)", "127.0.0.1", "Last active just now"},
+		{"Chrome on Linux", "Oslo, Norway (made up)", "127.0.0.2", "Last active 2 hours ago"},
+		{"Safari on iPhone", "Lisbon, Portugal (made up)", "127.0.0.1", "Last active 2 hours ago"},
 	} {
 		for _, words := range want {
 			if !strings.Contains(rows[i], words) {

@@ -221,7 +221,6 @@ func TestPage_BringAddressBack(t *testing.T) {
 	mail.click("Bring the old one back")
 	mail.at("/undo")
 	link := evaluate[string](mail, "location.pathname + location.search")
-	mail.looks("undo")
 	mail.visit(link)
 	b.visit("/security")
 	b.at("/security") // opening it did nothing
@@ -241,6 +240,5 @@ func TestPage_BringAddressBack(t *testing.T) {
 	mail.visit(link)
 	mail.click("Bring it back")
 	mail.at("/undo/over")
-	mail.sees("This link works no more")
-	mail.looks("undo-over")
+	mail.sees("This link no longer works")
 }
