@@ -138,12 +138,15 @@ type app struct {
 	inbox *inbox
 	jobs  *mfahttp.Jobs
 	log   *slog.Logger
+
+	language func(*http.Request) string // of a page; the host's own are in English
 }
 
 // newApp puts the application together. Options change the configuration of the
 // guard, for tests.
 func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app, error) {
 	a := &app{users: newDirectory("alice", "bob", "carol", "dave"), clock: &clock{}, inbox: &inbox{}, log: log}
+	a.language = func(*http.Request) string { return "en" }
 	a.jobs = mfahttp.NewJobs(func(err error) { log.Error("job failed", "error", err) })
 
 	// In memory and with new keys, unless the options say otherwise.
@@ -187,15 +190,14 @@ func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app
 			InsecureHTTP: true, // never where anybody but you can reach it
 			Now:          a.clock.Now,
 		},
-		Users:   a.users,
-		Jobs:    a.jobs.Add,
-		Product: issuer,
-		Home:    "/",
-		Org:     organization,
-		Name:    a.users.called,
-		Files:   files,
-		// The host's own pages are in no other language.
-		Language: func(*http.Request) string { return "en" },
+		Users:    a.users,
+		Jobs:     a.jobs.Add,
+		Product:  issuer,
+		Home:     "/",
+		Org:      organization,
+		Name:     a.users.called,
+		Files:    files,
+		Language: func(r *http.Request) string { return a.language(r) },
 		Locator:  places{},
 		Log:      log,
 	})

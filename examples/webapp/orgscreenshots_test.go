@@ -7,7 +7,7 @@ import (
 
 // The pages of companies are fit to be read and used on a desktop and on the smallest
 // phone, in the light and in the dark.
-func TestPage_LooksCompany(t *testing.T) {
+func TestPage_ScreenshotsCompany(t *testing.T) {
 	s := newSite(t, true)
 	b := s.browser()
 	b.visit("/dev/sso")
