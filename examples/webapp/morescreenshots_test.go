@@ -147,11 +147,11 @@ func TestPage_ScreenshotsReadme(t *testing.T) {
 	b.tick("signin", "yes")
 	b.from(s.app.clock.Now().AddDate(0, 0, 14))
 	b.click("Preview changes")
-	b.picture("preview", 720)
+	b.picture("preview", 760)
 	b.click("Save")
 	s.later(time.Minute)
 	b.signOut()
 	b.signIn("alice")
 	b.at("/verify")
-	b.picture("code", 720)
+	b.picture("code", 760)
 }
