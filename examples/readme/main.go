@@ -5,48 +5,57 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"log/slog"
 	"net/http"
 
 	"github.com/seed-1320b244/mfa"
 	"github.com/seed-1320b244/mfa/mfahttp"
+	"github.com/seed-1320b244/mfa/mfahttp/pages"
 )
 
-type users struct{} // your table of users
+type users struct{} // your table of users: by ID, and by what is typed at sign-in
 
 func (users) User(_ context.Context, id string) (mfa.User, error) {
-	return mfa.User{ID: id, Name: id + "@example.com"}, nil
+	if id != "u-1" {
+		return mfa.User{}, mfa.ErrNoUser
+	}
+	return mfa.User{ID: "u-1", Name: "alice"}, nil
+}
+
+func (u users) FindUser(ctx context.Context, login string) (mfa.User, error) {
+	if login != "alice" {
+		return mfa.User{}, mfa.ErrNoUser
+	}
+	return u.User(ctx, "u-1")
 }
 
 func main() {
-	keys, err := mfa.ParseKeys(mfa.NewKey()) // keep yours where you keep secrets: a new one forgets everybody
-	if err != nil {
-		log.Fatal(err)
-	}
-	guard, err := mfa.New(mfa.Config{
-		Issuer: "Acme", Store: new(mfa.MemoryStore), Users: users{}, Keys: keys, OnEvent: mfa.LogEvents(slog.Default()),
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	web, err := mfahttp.New(mfahttp.Config{Guard: guard, NoProxies: true, Pages: mfahttp.Pages{
-		SignIn: "/login", Verify: "/code", Enroll: "/setup", SaveCodes: "/codes", NewPassword: "/password", StepUp: "/confirm", Home: "/",
-	}})
-	if err != nil {
-		log.Fatal(err)
-	}
-	http.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
-		// Here you have just checked the password.
-		out, err := guard.SignIn(r.Context(), web.SignIn(r, r.PostFormValue("user"), mfa.PasswordFirst()))
-		web.Next(w, r, out, err)
-	})
-	http.Handle("POST /code", web.RequirePending(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		proof := mfa.Proof{Method: mfa.TOTP, Code: r.PostFormValue("code")}
-		out, err := mfahttp.PendingFrom(r.Context()).Verify(r.Context(), proof)
-		web.Next(w, r, out, err)
-	}), mfa.StepVerify))
-	http.Handle("GET /", web.RequireSession(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintln(w, "Hello,", mfahttp.SessionFrom(r.Context()).User())
+	log.Fatal(http.ListenAndServe("localhost:8080", handler(context.Background())))
+}
+
+func handler(ctx context.Context) http.Handler {
+	guard := must(mfa.New(mfa.Config{
+		Issuer: "Acme", Users: users{}, Store: new(mfa.MemoryStore),
+		Keys:   must(mfa.ParseKeys(mfa.NewKey())), // keep yours where you keep secrets: a new one forgets everybody
+		Policy: mfa.Policy{Rules: mfa.Rules{Require: mfa.RequireAtSignIn}},
+	}))
+	must(0, guard.SetPassword(ctx, "u-1", "violet tractor 7")) // when she registers
+	jobs := mfahttp.NewJobs(nil)
+	go jobs.Run(ctx)
+	site := must(pages.New(pages.Config{
+		Guard: guard, Users: users{}, Jobs: jobs.Add, Product: "Acme", Prefix: "/account", Home: "/",
+		HTTP: mfahttp.Config{NoProxies: true, InsecureHTTP: true}, // in development: it is for plain http
+	}))
+	mux := http.NewServeMux()
+	mux.Handle("/account/", site)
+	mux.Handle("/", site.Web().RequireSession(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "Hello,", mfahttp.SessionFrom(r.Context()).User()) // your application
 	})))
-	log.Fatal(http.ListenAndServe("localhost:8080", web.Protect(http.DefaultServeMux)))
+	return site.Web().Protect(mux)
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
 }
