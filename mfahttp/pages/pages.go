@@ -89,6 +89,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"mime"
 	"net/http"
 	"regexp"
 
@@ -214,12 +215,31 @@ func New(c Config) (*Site, error) {
 	if s.preset, _, err = c.Guard.Operator("pages", "").Rules(context.Background()); err != nil {
 		return nil, err
 	}
-	s.handler = s.web.Protect(http.MaxBytesHandler(s.routes(), maxForm))
+	s.handler = s.web.Protect(http.MaxBytesHandler(s.whole(s.routes()), maxForm))
 	return s, nil
 }
 
 // maxForm bytes are more than any form of these pages has.
 const maxForm = 64 << 10
+
+// whole refuses forms that cannot be read to their end, or are of a type that none of
+// these pages sends: a box that is ticked is missing in them as one that is not, and
+// would turn something off.
+func (s *Site) whole(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			err := r.ParseForm()
+			if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && r.ContentLength != 0 && kind != "application/x-www-form-urlencoded" {
+				err = fmt.Errorf("a form of type %q", kind)
+			}
+			if err != nil {
+				s.failed(w, r, http.StatusBadRequest, err)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 // Web returns the Adapter that the pages are behind, for the host's own:
 // RequireSession, RequireEntry, Next and, around all of them, Protect.
