@@ -41,7 +41,8 @@
 // .one and .other are two forms of one sentence. The layouts format.date and
 // format.clock are those of [time.Time.Format]. Keys that begin with "host." are the
 // host's own, for its own pages, and those that begin with "action." name what it gives
-// to mfa.ToConfirm. New refuses every other key that is not in English.
+// to mfa.ToConfirm: one that has none is not named. New refuses every other key that is
+// not in English.
 //
 // # Looks
 //

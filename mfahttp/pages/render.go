@@ -242,7 +242,7 @@ func (s *Site) functions(l *language) template.FuncMap {
 		"advice":  func(why mfa.Reason) string { return l.word("advice.", strings.TrimPrefix(string(why), "advise_")) },
 		"failure": l.failure,
 		"exempt":  func(why mfa.Reason) string { return l.word("exempt.", why) },
-		"action":  func(name string) string { return l.word("action.", name) },
+		"action":  func(name string) string { return l.words["action."+name] }, // anybody can write a link that names one
 		"deed":    l.deed,
 		"meets":   l.requirement,
 		"list":    func(v ...any) []any { return v },
