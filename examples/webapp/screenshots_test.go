@@ -29,6 +29,9 @@ func (t *tab) looks(name string) {
 		for _, fault := range evaluate[[]string](t, measure) {
 			t.t.Errorf("%s, %s: %s", name, screen.name, fault)
 		}
+		if screen.width >= 1280 {
+			t.accessible(name + ", " + screen.name)
+		}
 		t.shot(name + "-" + screen.name)
 	}
 	t.screen(1280, "light")
