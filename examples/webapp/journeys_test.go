@@ -200,7 +200,7 @@ func (k keyboard) press(keys string) {
 	k.t.Helper()
 	k.do("typing", chromedp.KeyEvent(keys))
 	if !evaluate[bool](k.tab, `document.activeElement === document.body || getComputedStyle(document.activeElement).outlineStyle !== "none"`) {
-		k.t.Errorf("the focus is not seen, on %s", k.path())
+		k.t.Errorf("the focus is not seen, on %s: %s", k.path(), evaluate[string](k.tab, "document.activeElement.outerHTML.slice(0, 200)"))
 	}
 }
 
@@ -220,7 +220,8 @@ func (k keyboard) ready() {
 func (k keyboard) to(words string) {
 	k.t.Helper()
 	for range 40 {
-		if evaluate[bool](k.tab, fmt.Sprintf(`[document.activeElement.ariaLabel, document.activeElement.innerText, document.activeElement.name].includes(%q)`, words)) {
+		if evaluate[bool](k.tab, fmt.Sprintf(`[document.activeElement.ariaLabel, document.activeElement.innerText, document.activeElement.name,
+			document.activeElement.querySelector(":scope > h2")?.innerText].includes(%q)`, words)) {
 			return
 		}
 		k.press(kb.Tab)

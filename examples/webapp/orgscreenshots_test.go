@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -60,4 +61,44 @@ func TestPage_ScreenshotsCompany(t *testing.T) {
 	bob.saveCodes()
 	bob.visit("/org/birch")
 	bob.at("/org/birch")
+}
+
+// An owner changes the settings of a company and helps a member without a mouse, in a
+// browser in which JavaScript is off.
+func TestPage_CompanyKeyboardOnly(t *testing.T) {
+	s := newSite(t, true)
+	s.browser().signIn("bob")
+	b := s.browser()
+	b.withoutScript()
+	b.signIn("alice")
+	b.turnOn()
+	b.visit("/")
+	k := keyboard{b}
+	for _, to := range []string{"Acme", "Security settings"} {
+		k.to(to)
+		k.enter("")
+	}
+	b.at("/org/acme/settings")
+	k.to("sms")
+	k.press(" ")
+	k.to("Preview changes")
+	k.enter("")
+	b.at("/org/acme/preview")
+	k.to("Save")
+	k.enter("")
+	b.sees("The settings are saved")
+	if got := b.states(); !slices.Equal(got, []string{"Off", "On"}) {
+		t.Errorf("after the tick: %q", got)
+	}
+	k.to("See who is ready")
+	k.enter("")
+	k.to("Sign out Bob")
+	k.enter("")
+	b.at("/org/acme/members/end")
+	k.to("Sign out everywhere")
+	k.enter("")
+	b.at("/org/acme/members")
+	k.to("Sign out")
+	k.enter("")
+	b.at("/sign-in")
 }
