@@ -66,7 +66,6 @@ func hidden(body string) (all []string) {
 // a header: in any field of any route.
 func TestElsewhere(t *testing.T) {
 	w, b := deep(t)
-	form := b.everything()
 	for _, value := range elsewhere {
 		sent := make(url.Values)
 		for _, name := range []string{"to", "method", "name", "org", "action", "admin", "enroll", "do", "id", "error", "done", "wait", "token", "user"} {
@@ -85,13 +84,15 @@ func TestElsewhere(t *testing.T) {
 			t.Errorf("the organization %q: %d", value, a.status)
 		}
 	}
-	for _, path := range routes(t, "POST") { // with all that the form needs, so that some get to the end
+	w.alive()
+	for _, path := range routes(t, "POST") { // with all that the form needs, so that the first gets to the end
+		w, b := deep(t)
+		form := b.everything()
 		for _, value := range elsewhere {
 			form.Set("to", value)
 			w.send(request("POST", path, form.Encode(), sameOrigin, b.cookie())).clean(t, "POST "+path, value)
 		}
 	}
-	w.alive()
 }
 
 // Where a sign-in ends is where its user was heading, on this site.

@@ -248,7 +248,9 @@ func (s *Site) Web() *mfahttp.Adapter { return s.web }
 
 // ServeHTTP serves the pages. It is behind Adapter.Protect and a limit on the size of
 // forms by itself, so that neither can be forgotten; a host that wraps all it serves in
-// Protect does no harm.
+// Protect does no harm. How long a request may take is for the http.Server: its
+// ReadHeaderTimeout and ReadTimeout are no limit unless they are set, and whoever sends a
+// byte and no more is waited for.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // path returns the path of one of the pages.
