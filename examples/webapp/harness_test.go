@@ -229,6 +229,8 @@ type tab struct {
 	ctx  context.Context
 	key  string // in the app: base32
 	mail *tab   // where she reads her mail
+
+	scriptless bool
 }
 
 func (s *site) tab(parent context.Context, options ...chromedp.ContextOption) *tab {
@@ -344,6 +346,7 @@ func (t *tab) withoutScript() {
 	t.t.Helper()
 	_, err := chromedp.Call(t.limit(), emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	t.check(err, "JavaScript off")
+	t.scriptless = true
 }
 
 // download presses Download and returns the text of the file.
