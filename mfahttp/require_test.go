@@ -223,3 +223,55 @@ func TestR17_RequireFresh(t *testing.T) {
 	h.stale()
 	password.leads(password.get("/delete"), "/step-up?action=delete_project&to=%2Fdelete")
 }
+
+// What stands before a handler takes nothing away from it: it flushes, and takes the
+// connection over, as without.
+func TestWritersStayWhole(t *testing.T) {
+	h := newHost(t, mfa.Rules{})
+	web, err := mfahttp.New(mfahttp.Config{Guard: h.Guard, Pages: pages(), NoProxies: true, InsecureHTTP: true, Now: h.Clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	org := func(*http.Request) string { return "acme" }
+	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		if err := c.Flush(); err != nil {
+			t.Errorf("%s: flush: %v", r.URL.Path, err)
+		}
+		conn, _, err := c.Hijack()
+		if err != nil {
+			t.Errorf("%s: hijack: %v", r.URL.Path, err)
+			return
+		}
+		conn.Close()
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/session", web.RequireSession(next))
+	mux.Handle("/entry", web.RequireEntry(org, next))
+	mux.Handle("/fresh", web.RequireFresh("x", next))
+	reached := 0
+	server := httptest.NewServer(web.Protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reached++
+		mux.ServeHTTP(w, r)
+	})))
+	defer server.Close()
+	_, s, _ := h.Enroll(t, "alice")
+	for _, path := range []string{"/session", "/entry", "/fresh"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.AddCookie(&http.Cookie{Name: "mfa_session", Value: s.Token()})
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK { // flushed before it was taken over
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
+	if reached != 3 {
+		t.Errorf("%d requests arrived", reached)
+	}
+}

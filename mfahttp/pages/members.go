@@ -78,6 +78,9 @@ func (f *file) Write(p []byte) (int, error) {
 	return f.ResponseWriter.Write(p)
 }
 
+// Unwrap is for http.ResponseController.
+func (f *file) Unwrap() http.ResponseWriter { return f.ResponseWriter }
+
 // memberPage warns of what the form on it will do.
 func (s *Site) memberPage(w http.ResponseWriter, r *http.Request, c account) {
 	if _, err := mfahttp.SessionFrom(r.Context()).Admin(r.Context(), c.ID); err != nil {
