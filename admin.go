@@ -111,7 +111,8 @@ func (a *Admin) EndSessions(ctx context.Context, user string) error {
 }
 
 // RequirePasswordChange makes a user choose a new password at her next sign-in
-// with the old one, once her second factor is proven: somebody else may know it.
+// with the old one, once her second factor is proven, or for who holds none a code sent
+// to a known address: somebody else may know it.
 // Guard.CredentialsChanged ends it. Her sessions live on: see EndSessions.
 func (a *Admin) RequirePasswordChange(ctx context.Context, user string) error {
 	return a.a.change(ctx, user, asItIs, func(s *state) {

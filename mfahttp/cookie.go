@@ -22,7 +22,9 @@ type Tokens interface {
 	// Token returns what SetToken kept for this browser under name, "" for nothing.
 	Token(r *http.Request, name string) string
 	// SetToken keeps a token under name, mfa_session or mfa_pending, for so long; the
-	// token "" drops it. It is called before anything of the answer is written. Renew
+	// token "" drops it, and under mfa_session says that the user signed out: end the
+	// host's session, or the next who signs in here finds what was hers in it. It is
+	// called before anything of the answer is written. Renew
 	// the id of the host's session here, or one that somebody planted in the browser
 	// before is signed in with it (session fixation, ASVS 7.2.4); where that fails keep
 	// nothing: the user signs in again.

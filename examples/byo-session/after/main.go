@@ -91,6 +91,9 @@ func (a *app) Token(r *http.Request, name string) string {
 }
 
 func (a *app) SetToken(_ http.ResponseWriter, r *http.Request, name, token string, _ time.Duration) {
+	if name == "mfa_session" && token == "" && a.sessions.Destroy(r.Context()) == nil {
+		return // signed out
+	}
 	if a.sessions.RenewToken(r.Context()) == nil {
 		a.sessions.Put(r.Context(), name, token)
 	}

@@ -182,9 +182,11 @@ func TestDoor(t *testing.T) {
 		t.Error("somebody else reads the books")
 	}
 
-	ada.open("/security-of-nobody")
 	ada.path = "/account/sign-out"
 	ada.send()
+	if c := ada.cookies(); len(c) != 1 || c["mfa_browsers"] == "" { // what the host's session held is not for who comes next
+		t.Errorf("signed out, her browser has the cookies %v", c)
+	}
 	ada.open("/")
 	ada.at("/account/sign-in", "")
 }
