@@ -224,6 +224,14 @@ func TestUnreadableForms(t *testing.T) {
 		}
 		w.unchanged(before, "a form %s", what)
 	}
+	for what, body := range map[string]string{"of nothing": "", "of neither": "on=maybe", "of nothing twice": "on=&on=no"} {
+		for _, path := range []string{"/account/security/ask", "/account/security/method?method=email_code", "/account/security/method?method=sms_code"} {
+			if a := w.send(request("POST", path, body, sameOrigin, b.cookie())); a.status != http.StatusBadRequest {
+				t.Errorf("%s, a form %s: %d to %s", path, what, a.status, a.header.Get("Location"))
+			}
+			w.unchanged(before, "a form %s", what)
+		}
+	}
 	b.post("/account/security/ask", "on", "no").at("/account/security")
 	if maps.Equal(w.records(), before) {
 		t.Error("the form itself changes nothing: the test could not fail")

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -84,6 +85,9 @@ func (s *Site) confirmPage(w http.ResponseWriter, r *http.Request) {
 	default:
 		found = false
 	}
+	if do := r.FormValue("do"); (do == "ask" || do == "method") && data["On"] != "yes" && data["On"] != "no" {
+		found = false
+	}
 	if !found { // removed meanwhile, by another tab
 		http.Redirect(w, r, s.path("/security"), http.StatusSeeOther)
 		return
@@ -112,8 +116,23 @@ func (s *Site) removeAuthenticator(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Site) askAtSignIn(w http.ResponseWriter, r *http.Request) {
-	in := mfahttp.SessionFrom(r.Context())
-	s.done(w, r, "asked", in.SetAskAtSignIn(r.Context(), r.PostFormValue("on") == "yes"))
+	on, err := switched(r)
+	if err == nil {
+		err = mfahttp.SessionFrom(r.Context()).SetAskAtSignIn(r.Context(), on)
+	}
+	s.done(w, r, "asked", err)
+}
+
+// switched returns which way a form turns a switch. One that does not say turns
+// nothing off.
+func switched(r *http.Request) (bool, error) {
+	switch r.PostFormValue("on") {
+	case "yes":
+		return true, nil
+	case "no":
+		return false, nil
+	}
+	return false, fmt.Errorf("%w: a switch is turned neither on nor off", mfa.ErrInvalid)
 }
 
 func (s *Site) revoke(w http.ResponseWriter, r *http.Request) {

@@ -103,11 +103,14 @@ func listed(u mfa.User, m mfa.Method) (address string, confirmed bool) {
 // setMethod turns codes by email or SMS on or off.
 func (s *Site) setMethod(w http.ResponseWriter, r *http.Request) {
 	what := "method-off"
-	if r.PostFormValue("on") == "yes" {
+	on, err := switched(r)
+	if on {
 		what = "method-on"
 	}
-	in := mfahttp.SessionFrom(r.Context())
-	s.done(w, r, what, in.SetMethod(r.Context(), methodOf(r.PostFormValue("method")), what == "method-on"))
+	if err == nil {
+		err = mfahttp.SessionFrom(r.Context()).SetMethod(r.Context(), methodOf(r.PostFormValue("method")), on)
+	}
+	s.done(w, r, what, err)
 }
 
 // addAddress leads to the page that asks for an address and sends a code to it.
