@@ -342,9 +342,6 @@ func (f *flow) first(ctx context.Context, m Method, to string) error {
 	if !m.sent() || f.address(m).Held || !slices.Contains(f.g.policy.Rules.Methods, m) {
 		return nil
 	}
-	if err := f.needList(ctx); err != nil {
-		return err
-	}
 	return f.hold(ctx, m, to)
 }
 
@@ -392,9 +389,6 @@ func (h *pending) storeAddress(ctx context.Context, m Method, to string) (Outcom
 
 // bindAddress makes m a factor with codes to an address that was proven in this flow.
 func (f *flow) bindAddress(ctx context.Context, m Method, to string) (Outcome, error) {
-	if err := f.needList(ctx); err != nil {
-		return Outcome{}, err
-	}
 	if err := f.hold(ctx, m, to); err != nil {
 		return Outcome{}, err
 	}

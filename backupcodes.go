@@ -119,9 +119,6 @@ func (m *codeMaker) make(ctx context.Context) error {
 
 // issueCodes stages a new set in place of the old one and shows it in this flow.
 func (f *flow) issueCodes(ctx context.Context) error {
-	if err := f.needList(ctx); err != nil {
-		return err
-	}
 	f.unremember()
 	if f.codes.kept == nil {
 		if err := f.codes.make(ctx); err != nil {

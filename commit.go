@@ -110,6 +110,9 @@ func pause(ctx context.Context, n int) error {
 	}
 }
 
+// errChanged makes run load again: the store was read twice and changed between.
+var errChanged = errors.New("mfa: changed while reading")
+
 // issue is one attempt that went to the store.
 type issue[T any] struct {
 	writes  []Write

@@ -3,7 +3,6 @@ package mfa
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -21,7 +20,7 @@ type flow struct {
 	token    string
 	by       string               // token of the session that opened it, "" at sign-in
 	session  *stored[sessionData] // nil at sign-in
-	managing Record               // the rules of the organization that manages the user, if they were read along
+	managing Record               // the rules of the organization that an administrator acts in, if they were read along
 	proven   Method               // what was proven in this operation, 0 for nothing
 	familiar bool                 // the browser was known until this operation ended everything
 }
@@ -224,9 +223,6 @@ func (f *flow) keep(ctx context.Context) error {
 		f.put(f.rec, f.rec.Expires, f.data)
 		return nil
 	}
-	if err := f.needList(ctx); err != nil {
-		return err
-	}
 	f.room(f.g.policy.Limits.PendingsPerUser)
 	f.data.V, f.data.Created = recordVersion, f.now.Unix()
 	f.rec = Record{Key: Key{Owner: f.owner, Kind: kindPending}, Expires: seconds(f.now.Add(pendingFor))}
@@ -263,33 +259,8 @@ func (s *state) room(limit int) {
 	}
 }
 
-// needList reads the other records of the user, when the operation began without
-// them. Should the account have changed since it was read, the commit fails.
-func (f *flow) needList(ctx context.Context) error {
-	if f.listed {
-		return nil
-	}
-	others := f.g.newState(f.now, f.client, f.user.ID)
-	if err := others.list(ctx); err != nil {
-		return err
-	}
-	if others.account.rec.Version != f.account.rec.Version {
-		return errChanged
-	}
-	f.sessions, f.browsers, f.links = others.sessions, others.browsers, others.links
-	f.debris, f.unreadable, f.listed = others.debris, others.unreadable, true
-	f.pendings = slices.DeleteFunc(others.pendings, func(d stored[pendingData]) bool { return d.rec.Key == f.rec.Key })
-	return nil
-}
-
-// errChanged makes run load again: the store was read twice and changed between.
-var errChanged = errors.New("mfa: changed while reading")
-
 // begin stages the session that a sign-in leads to.
 func (f *flow) begin(ctx context.Context) (Outcome, error) {
-	if err := f.needList(ctx); err != nil {
-		return Outcome{}, err
-	}
 	for len(f.sessions) >= f.g.policy.Limits.SessionsPerUser {
 		oldest := f.sessions[0].rec.ID
 		f.endSession(oldest)

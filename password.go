@@ -370,9 +370,6 @@ func (p *Pending) SetPassword(ctx context.Context, password string) (Outcome, er
 		if !f.checks() {
 			return Outcome{}, refuse(ErrForbidden, ReasonNoPassword)
 		}
-		if err := f.needList(ctx); err != nil {
-			return Outcome{}, err
-		}
 		if err := f.newPassword(ctx, c, f.account.data.Password.Mailed); err != nil {
 			return Outcome{}, err
 		}

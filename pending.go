@@ -141,7 +141,8 @@ func (pr Proof) Format(f fmt.State, verb rune) { io.WriteString(f, "{"+pr.Method
 
 // Pending returns the flow that a pending cookie names. session is the session
 // cookie, "" when there is none: a flow that a session opened can be used with
-// that session only. It reads the store and the directory once.
+// that session only. It asks the directory once, and lists what is stored of the
+// user; a second read is for the rules of an organization that have a say.
 //
 // It returns ErrNoPending, ErrRefused (the user was disabled, or no factor is
 // left that could be used) or ErrUnavailable.
@@ -156,60 +157,26 @@ func (g *Guard) Pending(ctx context.Context, token, session string, c Client) (*
 	return p, nil
 }
 
-// load reads the flow, its session and its user in one snapshot, and goes through
-// the first half of the gate: the user enabled, the flow this user's, alive and
-// in the hands of the session that opened it.
+// load reads the user and everything of hers in one snapshot, and goes through the
+// first half of the gate: the user enabled, the flow this user's, alive and in the
+// hands of the session that opened it.
 func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
 	t, err := h.g.ring.OpenToken(kindPending, h.token)
 	if err != nil {
 		return nil, refuse(ErrNoPending, tokenReason(err))
 	}
-	s := h.g.newState(now, h.client, userOf(t.Owner))
-	unknown := s.directory(ctx) // before the store: it names whose rules to read along
-	keys := []Key{{t.Owner, kindPending, t.ID}, s.accountKey(), s.historyKey()}
-	by, err := h.g.ring.OpenToken(kindSession, h.session)
-	if err == nil && by.Owner == t.Owner {
-		keys = append(keys, Key{by.Owner, kindSession, by.ID})
-	}
-	if validOrg(s.user.ManagedBy) {
-		keys = append(keys, rulesKey(s.user.ManagedBy))
-	}
-	records, err := h.g.get(ctx, keys...)
-	if err != nil {
-		return nil, err
-	}
-	f := &flow{state: s, rec: records[0], token: h.token, by: h.session}
-	if last := len(records) - 1; records[last].Kind == kindRules {
-		f.managing, records = records[last], records[:last]
-	}
-	if f.rec.Version == "" {
-		return nil, refuse(ErrNoPending, ReasonNotFound)
-	}
-	if err := h.g.open(f.rec, &f.data); err != nil {
-		return nil, err
-	}
-	if err := f.alive(); err != nil {
-		return nil, err
-	}
-	if !f.data.proves(t) {
-		return nil, refuse(ErrNoPending, ReasonReplaced)
-	}
-	if err := s.setAccount(records[1]); err != nil {
-		return nil, err
-	}
-	if err := s.setHistory(records[2]); err != nil {
-		return nil, err
-	}
-	if err := s.present(ctx); err != nil {
-		return nil, err
-	}
-	if err := f.opener(records[3:], by); err != nil {
-		return nil, err
-	}
-	if errors.Is(unknown, ErrNoUser) {
+	s, err := h.g.load(ctx, now, h.client, userOf(t.Owner))
+	if errors.Is(err, ErrNoUser) {
 		return nil, refuse(ErrNoPending, ReasonUserUnknown)
-	} else if unknown != nil {
-		return nil, unknown
+	} else if err != nil {
+		return nil, err
+	}
+	f := &flow{state: s, token: h.token, by: h.session}
+	if err := f.find(t); err != nil {
+		return nil, err
+	}
+	if err := f.opener(); err != nil {
+		return nil, err
 	}
 	if why := s.account.data.reason(s.user); why != "" {
 		return nil, refuse(ErrRefused, why)
@@ -223,21 +190,49 @@ func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
 	return f, nil
 }
 
-// opener takes the session that opened the flow from the one that was presented
-// with it: a flow of a session is usable with that session only.
-func (f *flow) opener(presented []Record, by token) error {
+// find takes the flow that t names out of those of the user.
+func (f *flow) find(t token) error {
+	named := func(r Record) bool { return r.Kind == kindPending && r.ID == t.ID }
+	i := slices.IndexFunc(f.pendings, func(d stored[pendingData]) bool { return named(d.rec) })
+	switch {
+	case i >= 0:
+	case slices.ContainsFunc(f.debris, named):
+		return refuse(ErrNoPending, ReasonExpired)
+	default:
+		return f.unread(named, refuse(ErrNoPending, ReasonNotFound), new(pendingData))
+	}
+	f.rec, f.data = f.pendings[i].rec, f.pendings[i].data
+	f.pendings = slices.Delete(f.pendings, i, i+1)
+	if err := f.alive(); err != nil {
+		return err
+	}
+	if !f.data.proves(t) {
+		return refuse(ErrNoPending, ReasonReplaced)
+	}
+	return nil
+}
+
+// opener takes the session that opened the flow from those of the user, and checks
+// that it was presented with it: a flow of a session is usable with that session only.
+func (f *flow) opener() error {
 	if f.data.Session == "" {
 		return nil
 	}
-	if len(presented) == 0 || presented[0].ID != f.data.Session || presented[0].Version == "" {
-		return refuse(ErrNoPending, ReasonOtherSession)
+	other := refuse(ErrNoPending, ReasonOtherSession)
+	by, err := f.g.ring.OpenToken(kindSession, f.by)
+	if err != nil || by.Owner != f.owner || by.ID != f.data.Session {
+		return other
 	}
-	f.session = &stored[sessionData]{rec: presented[0]}
-	err := f.g.openSession(presented[0], by, f.now, &f.session.data)
-	if errors.Is(err, ErrNoSession) {
-		return refuse(ErrNoPending, ReasonOtherSession)
+	i := slices.IndexFunc(f.sessions, func(d stored[sessionData]) bool { return d.rec.ID == by.ID })
+	if i < 0 {
+		return f.unread(func(r Record) bool { return r.Kind == kindSession && r.ID == by.ID }, other, new(sessionData))
 	}
-	return err
+	own := f.sessions[i]
+	if !own.data.proves(by) {
+		return other
+	}
+	f.session = &own
+	return nil
 }
 
 // alive checks the flow against the clock.
@@ -346,11 +341,6 @@ func (f *flow) checkable(ctx context.Context, v verdict, m Method) error {
 	if left := f.account.data.Tries[m.String()].left(f.g.policy.Limits, m, f.now); left > 0 && m != Password {
 		f.tell(Event{Name: EventProofRefused, Method: m, Reason: ReasonMethodLocked})
 		return &ThrottledError{RetryAfter: left, reason: ReasonMethodLocked}
-	}
-	if f.session == nil || v.step == StepEnroll || m.sent() && !f.address(m).Held {
-		// A right code leads to a session, or to a factor, which takes a List. It is read
-		// for wrong ones too: a store that fails must not tell which it was.
-		return f.needList(ctx)
 	}
 	return nil
 }

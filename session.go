@@ -187,12 +187,8 @@ func (s *session) flow(ctx context.Context, now time.Time, p Purpose) (*flow, er
 	}
 	i := slices.IndexFunc(st.sessions, func(d stored[sessionData]) bool { return d.rec.ID == t.ID })
 	if i < 0 {
-		for _, r := range st.unreadable {
-			if r.ID == t.ID {
-				return nil, s.g.open(r, new(sessionData))
-			}
-		}
-		return nil, refuse(ErrNoSession, ReasonNotFound)
+		named := func(r Record) bool { return r.Kind == kindSession && r.ID == t.ID }
+		return nil, st.unread(named, refuse(ErrNoSession, ReasonNotFound), new(sessionData))
 	}
 	own := st.sessions[i]
 	if !own.data.proves(t) {

@@ -33,15 +33,13 @@ type state struct {
 
 	account stored[account]
 	history stored[past]
-	// Sessions, pendings and browsers that are not over, oldest first. Nil until list has
-	// read them. What is over is deleted by the next commit that has room. What
+	// Sessions, pendings and browsers that are not over, oldest first. What is over is deleted by the next commit that has room. What
 	// cannot be read ends only with everything else: another process may have the
 	// key, or the version of the library, that reads it.
 	sessions   []stored[sessionData]
 	pendings   []stored[pendingData]
 	browsers   []stored[browserData]
 	links      []stored[linkData]
-	listed     bool
 	debris     []Record
 	unreadable []Record
 
@@ -125,7 +123,6 @@ func (s *state) list(ctx context.Context) error {
 	slices.SortFunc(s.sessions, func(a, b stored[sessionData]) int { return order(a.data.Created, b.data.Created, a.rec, b.rec) })
 	slices.SortFunc(s.pendings, func(a, b stored[pendingData]) int { return order(a.data.Created, b.data.Created, a.rec, b.rec) })
 	slices.SortFunc(s.browsers, func(a, b stored[browserData]) int { return order(a.data.Created, b.data.Created, a.rec, b.rec) })
-	s.listed = true
 	return nil
 }
 
@@ -173,6 +170,15 @@ func sortInto[T any](s *state, all *[]stored[T], r Record, over func(T) bool) {
 	default:
 		*all = append(*all, d)
 	}
+}
+
+// unread returns why the record that match finds cannot be read, absent when there is
+// none. into is what it should hold.
+func (s *state) unread(match func(Record) bool, absent error, into any) error {
+	if i := slices.IndexFunc(s.unreadable, match); i >= 0 {
+		return s.g.open(s.unreadable[i], into)
+	}
+	return absent
 }
 
 // order sorts by age; the id settles ties, so that every process ends the same.

@@ -249,9 +249,6 @@ func (f *flow) bind(ctx context.Context, a authenticator) error {
 	if err := f.mark(ctx); err != nil {
 		return err
 	}
-	if err := f.needList(ctx); err != nil {
-		return err
-	}
 	f.unremember()
 	if d.Tries[TOTP.String()].disabled(f.g.policy.Limits, TOTP) {
 		d.TOTP = nil // SP 800-63B-4 section 3.2.2: bound anew, not waited out
