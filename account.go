@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"context"
+	"encoding/json"
 	"unicode/utf8"
 )
 
@@ -101,6 +102,7 @@ type account struct {
 	Changes     int                `json:"changes,omitempty"`  // how often the credentials changed
 	Verified    int64              `json:"verified,omitempty"` // when a second factor was last proven
 	SSO         *firstData         `json:"sso,omitempty"`      // of the last sign-in, when it was at a provider
+	Recent      []json.RawMessage  `json:"recent,omitempty"`   // entries that are not in the history yet
 	Disabled    bool               `json:"disabled,omitempty"`
 	Forgotten   bool               `json:"forgotten,omitempty"` // a tombstone: the record expires
 }

@@ -53,7 +53,7 @@ func (a *Admin) Reset(ctx context.Context, user string) error {
 		*d = account{
 			MustEnroll: true, Failures: d.Failures, Compromised: d.Compromised, Changes: d.Changes, Disabled: d.Disabled,
 			Addresses: s.keptAddresses(), Password: d.Password, Import: d.Import, Tries: only(d.Tries, Password.String(), triesAgain),
-			Entered: d.Entered,
+			Entered: d.Entered, Recent: d.Recent,
 		}
 		s.endAll()
 	})

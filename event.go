@@ -119,7 +119,8 @@ func (e Event) LogValue() slog.Value {
 }
 
 // history is the user's own view of what happened: a record of its own, so that
-// it never crowds the account.
+// it never crowds the account. The newest entries wait in the account until they are
+// worth a write of it.
 type history struct {
 	V       int     `json:"v"`
 	Entries []entry `json:"e"` // oldest first

@@ -4,14 +4,15 @@ import "time"
 
 // What records hold, for tests that read and forge them.
 type (
-	AccountData = account
-	HistoryData = history
-	SessionData = sessionData
-	FirstData   = firstData
-	ProofData   = proofData
-	PendingData = pendingData
-	LinkData    = linkData
-	BrowserData = browserData
+	AccountData  = account
+	HistoryData  = history
+	HistoryEntry = entry
+	SessionData  = sessionData
+	FirstData    = firstData
+	ProofData    = proofData
+	PendingData  = pendingData
+	LinkData     = linkData
+	BrowserData  = browserData
 )
 
 // The kinds of records, and the bounds that tests compare with.

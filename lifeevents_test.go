@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"encoding/json"
 	"errors"
 	"reflect"
 	"slices"
@@ -59,6 +60,31 @@ func (d deed) check(t *testing.T, l *lab) {
 	d.checkHistory(t, l, events)
 }
 
+// entries returns those that a record holds, oldest first: a history, or an account in
+// which they wait.
+func (l *lab) entries(t *testing.T, r mfa.Record) []mfa.HistoryEntry {
+	t.Helper()
+	if len(r.Data) == 0 || r.Kind != "history" && r.Kind != "account" {
+		return nil
+	}
+	var history mfa.HistoryData
+	var account mfa.AccountData
+	into := any(&history)
+	if r.Kind == "account" {
+		into = &account
+	}
+	err := mfa.OpenRecord(l.Guard, r, into)
+	for _, data := range account.Recent {
+		var e mfa.HistoryEntry
+		err = errors.Join(err, json.Unmarshal(data, &e))
+		history.Entries = append(history.Entries, e)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return history.Entries
+}
+
 // checkHistory compares the events that are kept with what the operation added to
 // the history.
 func (d deed) checkHistory(t *testing.T, l *lab, events []mfa.Event) {
@@ -76,25 +102,16 @@ func (d deed) checkHistory(t *testing.T, l *lab, events []mfa.Event) {
 	if len(commits) > 1 {
 		t.Errorf("%d commits, want one", len(commits))
 	}
-	var written mfa.HistoryData
-	found := false
+	var written []mfa.HistoryEntry
 	for _, writes := range commits {
 		for _, w := range writes {
-			if w.Kind == "history" {
-				found = true
-				if err := mfa.OpenRecord(l.Guard, w.Record, &written); err != nil {
-					t.Fatal(err)
-				}
-			}
+			written = append(written, l.entries(t, w.Record)...)
 		}
 	}
-	if found != (len(kept) > 0) && d.name != "reseal" {
-		t.Fatalf("history written: %t, with %d events to keep", found, len(kept))
+	if len(written) < len(kept) {
+		t.Fatalf("%d entries for %d events", len(written), len(kept))
 	}
-	if len(written.Entries) < len(kept) {
-		t.Fatalf("%d entries for %d events", len(written.Entries), len(kept))
-	}
-	for i, h := range written.Entries[len(written.Entries)-len(kept):] {
+	for i, h := range written[len(written)-len(kept):] {
 		e := kept[i]
 		actor := e.Actor
 		if actor == "ann" {
@@ -158,6 +175,57 @@ func TestR28_HistoryIsBounded(t *testing.T) {
 			t.Fatalf("entry %d: %+v, want the newest first", i, e)
 		}
 	}
+}
+
+// TestR28_EntriesWait: an entry of R28's history is written with the account, and the
+// history, fifty times as long, only when 1,024 bytes of entries would wait there.
+func TestR28_EntriesWait(t *testing.T) {
+	l := newLab(t)
+	l.tally.take()
+	histories, changes := 0, 60
+	for n := range changes {
+		was := waiting(l.account(t, "ann"))
+		if err := l.session.SetAskAtSignIn(t.Context(), n%2 != 0); err != nil {
+			t.Fatal(err)
+		}
+		writes := slices.Concat(l.tally.take()...)
+		i := slices.IndexFunc(writes, func(w mfa.Write) bool { return w.Kind == "history" })
+		entry := len(l.last(t, writes))
+		if full := was+entry > 1024; full != (i >= 0) {
+			t.Fatalf("%d bytes waited and %d came: history written %t", was, entry, i >= 0)
+		}
+		if now := waiting(l.account(t, "ann")); i >= 0 && now != 0 || i < 0 && now != was+entry {
+			t.Fatalf("%d bytes waited, %d came, and %d wait", was, entry, now)
+		}
+		if i >= 0 {
+			histories++
+		}
+	}
+	if histories == 0 || histories > changes/5 {
+		t.Errorf("%d changes wrote the history %d times", changes, histories)
+	}
+}
+
+// waiting returns how many bytes of entries an account holds.
+func waiting(a mfa.AccountData) (n int) {
+	for _, e := range a.Recent {
+		n += len(e)
+	}
+	return n
+}
+
+// last returns the JSON of the newest entry in these records.
+func (l *lab) last(t *testing.T, writes []mfa.Write) []byte {
+	t.Helper()
+	var all []mfa.HistoryEntry
+	for _, w := range writes {
+		all = append(all, l.entries(t, w.Record)...)
+	}
+	data, err := json.Marshal(all[len(all)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // TestR28_OverviewIsComplete: the security page shows something in every field of

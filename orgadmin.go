@@ -168,7 +168,7 @@ func (a *Admin) Activity(ctx context.Context) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, err := s.history.data.read()
+	entries, err := s.past()
 	if err != nil {
 		return nil, err
 	}

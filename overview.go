@@ -71,7 +71,7 @@ func (s *Session) Overview(ctx context.Context) (Overview, error) {
 
 // overview shows a user without her secrets.
 func (s *state) overview() (Overview, error) {
-	past, err := s.history.data.read()
+	past, err := s.past()
 	if err != nil {
 		return Overview{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 )
 
 // past is a history as nearly every operation needs it: the entries as they are
@@ -80,10 +81,51 @@ func (p past) encode() []byte {
 	return slices.Concat([]byte(pastBegins), bytes.Join(all, []byte(",")), []byte(pastEnds))
 }
 
-// add adds an entry. The oldest goes when there are too many.
-func (p *past) add(e entry) {
-	entries := append(slices.Clone(p.Entries), encode(e))
-	p.Entries = entries[max(0, len(entries)-maxHistory):]
+// add adds entries. The oldest go when there are too many.
+func (p *past) add(entries ...json.RawMessage) {
+	all := slices.Concat(p.Entries, entries)
+	p.Entries = all[max(0, len(all)-maxHistory):]
+}
+
+// maxRecent is how many bytes of entries wait in the account, about ten entries. The
+// account is written anyway, and is a third as long as a history.
+const maxRecent = 1 << 10
+
+// remember stages an entry: of an organization in its history, of a user in her
+// account.
+func (s *state) remember(e entry) {
+	if s.user.ID == "" {
+		s.history.data.add(encode(e))
+		s.put(s.history.rec, time.Time{}, s.history.data)
+		return
+	}
+	a := &s.account.data
+	a.Recent, s.touched = append(slices.Clip(a.Recent), encode(e)), true
+}
+
+// fileAway moves what waits in the account to the history when it is much; at once
+// when there is none yet, because a history tells that there was an account, should
+// that be lost; and when the account moves to another key, so that both are readable
+// with the same.
+func (s *state) fileAway() {
+	a, waiting := &s.account.data, 0
+	for _, e := range a.Recent {
+		waiting += len(e)
+	}
+	settled := s.history.data.V != 0 && s.g.ring.Latest(s.history.rec.Version)
+	if waiting == 0 || waiting <= maxRecent && settled {
+		return
+	}
+	s.history.data.add(a.Recent...)
+	a.Recent = nil
+	s.put(s.history.rec, time.Time{}, s.history.data)
+}
+
+// past returns the entries of a user or an organization, oldest first.
+func (s *state) past() ([]entry, error) {
+	all := s.history.data
+	all.add(s.account.data.Recent...)
+	return all.read()
 }
 
 // read returns the entries, oldest first.

@@ -319,13 +319,13 @@ func (s *state) tell(e Event) {
 	default:
 		h.Device, h.Addr = e.Device, s.client.addr()
 	}
-	s.history.data.add(h)
-	s.put(s.history.rec, time.Time{}, s.history.data)
+	s.remember(h)
 }
 
 // commit returns what to write, nil when the operation changes nothing.
 func (s *state) commit() ([]Write, error) {
 	if s.touched {
+		s.fileAway()
 		a := s.account.data
 		a.V = recordVersion
 		var expires time.Time

@@ -181,6 +181,12 @@ func (r *Ring) Version(expires int64, data []byte, fields ...string) string {
 	return encoding.EncodeToString(k.mac(b, expires, data, fields))
 }
 
+// Latest reports whether version names the key that versions are made with now.
+func (r *Ring) Latest(version string) bool {
+	head, err := encoding.DecodeString(version[:min(8, len(version))])
+	return err == nil && len(head) >= idSize && r.keys[0].id == [idSize]byte(head)
+}
+
 // CheckVersion fails with ErrUnknownKey or ErrForged when version was not made
 // for exactly this record.
 func (r *Ring) CheckVersion(version string, expires int64, data []byte, fields ...string) error {
