@@ -88,13 +88,13 @@ func (f *flow) enter() (token string, err error) {
 	known := f.browser(f.data.Browser)
 	first := !f.account.data.Entered // hers is no news
 	f.account.data.Entered = true
-	if device := f.client.device(); known != nil && device != "" && known.data.Device != device {
+	if known != nil && f.device != "" && known.data.Device != f.device {
 		// The token of one browser in another: stolen, or moved to a new machine.
 		f.tell(Event{Name: EventNewDevice, Reason: ReasonUnknownBrowser})
 	}
 	if known != nil && f.data.Remember == 0 {
 		d := known.data
-		d.Used, d.Device, d.Addr = f.now.Unix(), f.client.device(), f.client.addr()
+		d.Used, d.Device, d.Addr = f.now.Unix(), f.device, f.client.addr()
 		age := f.now.Sub(unix(known.data.Used))
 		if d.Device != known.data.Device || d.Addr != known.data.Addr || age < 0 || age >= usedEvery {
 			f.put(known.rec, known.rec.Expires, d)
@@ -123,7 +123,7 @@ func (f *flow) know() (token string, err error) {
 	}
 	sum := sha256.Sum256(t.Secret[:])
 	d := browserData{
-		V: recordVersion, Secret: sum[:], Created: f.now.Unix(), Used: f.now.Unix(), Device: f.client.device(), Addr: f.client.addr(),
+		V: recordVersion, Secret: sum[:], Created: f.now.Unix(), Used: f.now.Unix(), Device: f.device, Addr: f.client.addr(),
 	}
 	if f.data.Remember != 0 {
 		d.Proof = proofData{f.data.Remember, f.now.Unix()}

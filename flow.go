@@ -278,7 +278,7 @@ func (f *flow) begin(ctx context.Context) (Outcome, error) {
 	rec := Record{Key: Key{Owner: f.owner, Kind: kindSession}, Expires: seconds(f.now.Add(f.g.policy.Rules.SessionFor))}
 	d := sessionData{
 		Created: f.now.Unix(), First: f.data.First, Proofs: f.data.Proofs,
-		Device: f.client.device(), Addr: f.client.addr(), Remembered: remembered,
+		Device: f.device, Addr: f.client.addr(), Remembered: remembered,
 	}
 	f.account.data.SSO = nil
 	if first := f.data.First; first.Connection != "" {

@@ -91,7 +91,7 @@ const notifyWithin = time.Second // for all notices of one operation
 // message returns what a message about e says.
 func (s *state) message(kind MessageKind, e Event) Message {
 	return Message{
-		Kind: kind, User: s.user, Method: e.Method, Org: e.Org, Device: s.client.device(),
+		Kind: kind, User: s.user, Method: e.Method, Org: e.Org, Device: s.device,
 		Addr: s.client.Addr, Place: s.g.locate(s.client.Addr), At: s.now.UTC(), Left: len(s.account.data.Codes),
 	}
 }

@@ -22,6 +22,7 @@ type state struct {
 	g      *Guard
 	now    time.Time
 	client Client
+	device string // of client
 	actor  string // of the events
 	note   string
 	user   User
@@ -56,7 +57,7 @@ func ownerOf(user string) string { return "u/" + user }
 
 // newState returns an empty snapshot of the user with this id.
 func (g *Guard) newState(now time.Time, c Client, user string) *state {
-	return &state{g: g, now: now, client: c, actor: user, user: User{ID: user}, owner: ownerOf(user)}
+	return &state{g: g, now: now, client: c, device: c.device(), actor: user, user: User{ID: user}, owner: ownerOf(user)}
 }
 
 // load reads the user from the directory and everything stored about her.
@@ -296,7 +297,7 @@ func (s *state) tell(e Event) {
 	if s.note != "" {
 		e.Note = s.note
 	}
-	e.Client, e.Device = s.client, s.client.device()
+	e.Client, e.Device = s.client, s.device
 	if s.by != nil {
 		e.Client, e.Device = *s.by, s.by.device()
 	}
