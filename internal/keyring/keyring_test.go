@@ -243,3 +243,28 @@ func TestVersion(t *testing.T) {
 		}
 	}
 }
+
+// TestLatest: what the first key made is of the latest key, and nothing else is.
+func TestLatest(t *testing.T) {
+	one, two := keyring.New(), keyring.New()
+	before := parse(t, one)
+	version := before.Version(0, []byte("data"), "field")
+	after := parse(t, two, one)
+	for name, tc := range map[string]struct {
+		ring    *keyring.Ring
+		version string
+		want    bool
+	}{
+		"made by the only key":        {before, version, true},
+		"made by a later key":         {after, version, false},
+		"made by the first of two":    {after, after.Version(0, nil), true},
+		"no version":                  {before, "", false},
+		"a version of four bytes":     {before, version[:4], false},
+		"not base64url":               {before, "!" + version[1:], false},
+		"the id of a key and no more": {before, version[:8], true},
+	} {
+		if got := tc.ring.Latest(tc.version); got != tc.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
