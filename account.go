@@ -2,7 +2,6 @@ package mfa
 
 import (
 	"context"
-	"encoding/json"
 	"unicode/utf8"
 )
 
@@ -85,7 +84,7 @@ const (
 type account struct {
 	V           int                `json:"v"`
 	TOTP        []authenticator    `json:"totp,omitempty"`
-	Codes       []backupCode       `json:"codes,omitempty"`
+	Codes       keptCodes          `json:"codes,omitempty"`
 	CodeSet     string             `json:"codeset,omitempty"`   // which set Codes belong to
 	Unsaved     bool               `json:"unsaved,omitempty"`   // the set was never confirmed as recorded
 	Addresses   map[string]address `json:"addresses,omitempty"` // by Method.String
@@ -102,7 +101,7 @@ type account struct {
 	Changes     int                `json:"changes,omitempty"`  // how often the credentials changed
 	Verified    int64              `json:"verified,omitempty"` // when a second factor was last proven
 	SSO         *firstData         `json:"sso,omitempty"`      // of the last sign-in, when it was at a provider
-	Recent      []json.RawMessage  `json:"recent,omitempty"`   // entries that are not in the history yet
+	Recent      past               `json:"recent,omitzero"`    // entries that are not in the history yet
 	Disabled    bool               `json:"disabled,omitempty"`
 	Forgotten   bool               `json:"forgotten,omitempty"` // a tombstone: the record expires
 }

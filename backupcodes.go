@@ -30,6 +30,29 @@ type backupCode struct {
 	Hash     string `json:"h"`
 }
 
+// keptCodes are those of an account, and most of it.
+type keptCodes []backupCode
+
+// UnmarshalJSON reads what json.Marshal wrote, as sessionData.decode does and for the
+// same reason.
+func (k *keptCodes) UnmarshalJSON(data []byte) error {
+	c := cursor{rest: string(data)}
+	c.want(`[`)
+	all := list(&c, func() (code backupCode) {
+		c.want(`{"s":`)
+		code.Selector = c.string()
+		c.want(`,"h":`)
+		code.Hash = c.string()
+		c.want(`}`)
+		return code
+	})
+	if c.lost || c.rest != "" {
+		return json.Unmarshal(data, (*[]backupCode)(k))
+	}
+	*k = all
+	return nil
+}
+
 // BackupCodes is a fresh set. Only Reveal and WriteTo show it.
 type BackupCodes struct {
 	codes func() []string // fmt prints a func as an address

@@ -5,3 +5,6 @@ type StoredCode = backupCode
 
 // ReadBackupCode returns the code in what a person typed, and whether it is one.
 func ReadBackupCode(s string) (string, bool) { return normalizeBackupCode(s) }
+
+// KeptCodes is the list of them in an account.
+type KeptCodes = keptCodes

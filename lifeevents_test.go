@@ -74,7 +74,7 @@ func (l *lab) entries(t *testing.T, r mfa.Record) []mfa.HistoryEntry {
 		into = &account
 	}
 	err := mfa.OpenRecord(l.Guard, r, into)
-	for _, data := range account.Recent {
+	for _, data := range account.Recent.Entries {
 		var e mfa.HistoryEntry
 		err = errors.Join(err, json.Unmarshal(data, &e))
 		history.Entries = append(history.Entries, e)
@@ -208,7 +208,7 @@ func TestR28_EntriesWait(t *testing.T) {
 
 // waiting returns how many bytes of entries an account holds.
 func waiting(a mfa.AccountData) (n int) {
-	for _, e := range a.Recent {
+	for _, e := range a.Recent.Entries {
 		n += len(e)
 	}
 	return n

@@ -42,6 +42,11 @@ func (p *past) decode(data []byte) error {
 	return nil
 }
 
+// MarshalJSON and UnmarshalJSON are for the entries that wait in an account.
+func (p past) MarshalJSON() ([]byte, error) { return p.encode(), nil }
+
+func (p *past) UnmarshalJSON(data []byte) error { return p.decode(data) }
+
 // splitPast returns the entries of a history: flat objects, of which only a string
 // can hold a brace.
 func splitPast(data []byte) ([]json.RawMessage, bool) {
@@ -99,8 +104,8 @@ func (s *state) remember(e entry) {
 		s.put(s.history.rec, time.Time{}, s.history.data)
 		return
 	}
-	a := &s.account.data
-	a.Recent, s.touched = append(slices.Clip(a.Recent), encode(e)), true
+	s.account.data.Recent.add(encode(e))
+	s.touched = true
 }
 
 // fileAway moves what waits in the account to the history when it is much; at once
@@ -108,23 +113,23 @@ func (s *state) remember(e entry) {
 // that be lost; and when the account moves to another key, so that both are readable
 // with the same.
 func (s *state) fileAway() {
-	a, waiting := &s.account.data, 0
-	for _, e := range a.Recent {
+	recent, waiting := &s.account.data.Recent, 0
+	for _, e := range recent.Entries {
 		waiting += len(e)
 	}
 	settled := s.history.data.V != 0 && s.g.ring.Latest(s.history.rec.Version)
 	if waiting == 0 || waiting <= maxRecent && settled {
 		return
 	}
-	s.history.data.add(a.Recent...)
-	a.Recent = nil
+	s.history.data.add(recent.Entries...)
+	*recent = past{}
 	s.put(s.history.rec, time.Time{}, s.history.data)
 }
 
 // past returns the entries of a user or an organization, oldest first.
 func (s *state) past() ([]entry, error) {
 	all := s.history.data
-	all.add(s.account.data.Recent...)
+	all.add(s.account.data.Recent.Entries...)
 	return all.read()
 }
 

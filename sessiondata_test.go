@@ -53,3 +53,20 @@ func FuzzParseSession(f *testing.F) {
 		}
 	})
 }
+
+// Our own decoder of backup codes reads what encoding/json reads.
+func TestKeptCodes(t *testing.T) {
+	for _, text := range []string{
+		`[{"s":"AB","h":"$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA"},{"s":"","h":"x"}]`, `[]`, `null`, `[null]`, `{}`, `[{}]`, `[{"s":"A"}]`,
+		` [ { "s" : "A", "h" : "B" } ] `, `[{"h":"B","s":"A"}]`, `[{"s":"A","h":"B","z":1}]`, `[{"s":"\u0041","h":"B"}]`, `[{"s":"é","h":"B"}]`,
+		`[{"s":"A","h":"B","h":"C"}]`, `[{"s":1,"h":"B"}]`, `["A"]`, `7`,
+	} {
+		var own struct{ Codes mfa.KeptCodes }
+		var want struct{ Codes []mfa.StoredCode }
+		data := []byte(`{"Codes":` + text + `}`)
+		err, wantErr := json.Unmarshal(data, &own), json.Unmarshal(data, &want)
+		if (err == nil) != (wantErr == nil) || !reflect.DeepEqual([]mfa.StoredCode(own.Codes), want.Codes) {
+			t.Errorf("%s: read as %q, %v; encoding/json reads %q, %v", text, own.Codes, err, want.Codes, wantErr)
+		}
+	}
+}
