@@ -83,9 +83,9 @@ func run(ctx context.Context, out io.Writer, addr, base, location string, option
 	a.inbox.from(base)
 	fmt.Fprintf(out, `%[1]s is running at http://%[2]s
 
-Users: alice, bob, carol and dave; the password of each is %[3]q until it is changed.
-Companies: alice owns Acme, which manages its users, carol administers it and bob is a member; dave owns Birch, and bob is in both.
-All but dave have an email address; alice and carol have a mobile number, and carol's is not confirmed.
+Users: alice, bob, carol, dave and erin; the password of each is %[3]q until it is changed.
+Companies: alice owns Acme, which manages its users, carol administers it and bob is a member; dave owns Birch, and bob is in both. erin is in none: she administers %[1]s itself.
+Alice, bob and carol have an email address; alice and carol have a mobile number, and carol's is not confirmed.
 Have an authenticator app at hand, or this command and the key shown under the QR code:
 
     oathtool --totp --base32 KEY
@@ -95,6 +95,7 @@ Emails and text messages are at http://%[2]s/dev/inbox
 Things to try: sign in and set up an app, sign out and in again with a code or a backup code,
 as alice with a code by SMS, have the browser remembered and let a week pass at /dev/clock,
 open a second browser and end its session from the security page,
+as erin find dave among all users and reset his two-step verification,
 forget the password of alice and choose another, and change it once more on the security page,
 or stop this program and start it again: whoever was signed in still is.
 With -optional nobody has to: turn on codes by email and nothing else, and off again;
@@ -145,7 +146,7 @@ type app struct {
 // newApp puts the application together. Options change the configuration of the
 // guard, for tests.
 func newApp(optional bool, log *slog.Logger, options ...func(*mfa.Config)) (*app, error) {
-	a := &app{users: newDirectory("alice", "bob", "carol", "dave"), clock: &clock{}, inbox: &inbox{}, log: log}
+	a := &app{users: newDirectory("alice", "bob", "carol", "dave", "erin"), clock: &clock{}, inbox: &inbox{}, log: log}
 	a.language = func(*http.Request) string { return "en" }
 	a.jobs = mfahttp.NewJobs(func(err error) { log.Error("job failed", "error", err) })
 

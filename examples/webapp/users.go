@@ -12,6 +12,9 @@ import (
 // demoPassword is that of every user until it is changed. It meets the policy.
 const demoPassword = "Correct horse 47 battery"
 
+// operator administers the installation: she helps whoever no company manages.
+const operator = "erin"
+
 // directory is the host's own table of users: names and addresses. Their passwords
 // are with the library. It is in memory, whatever -store says.
 type directory struct {
@@ -36,7 +39,7 @@ func newDirectory(names ...string) *directory {
 }
 
 // addresses gives the users different ones, so that everything can be tried: the
-// fourth has none, and the numbers are of a range kept free for made-up stories.
+// fourth and the fifth have none, and the numbers are of a range kept free for made-up stories.
 func (u *user) addresses(i int) {
 	if i < 3 {
 		u.email, u.emailConfirmed = u.name+"@example.com", true
@@ -50,7 +53,7 @@ func (u *user) addresses(i int) {
 func (u user) profile() mfa.User {
 	return mfa.User{
 		ID: u.id, Name: u.name, Email: u.email, EmailVerified: u.emailConfirmed, Phone: u.phone, PhoneVerified: u.phoneConfirmed,
-		Orgs: u.orgs(), ManagedBy: u.managedBy(),
+		Orgs: u.orgs(), ManagedBy: u.managedBy(), Admin: u.name == operator,
 	}
 }
 

@@ -136,6 +136,10 @@ func (j *journey) administration(b *browser) {
 	if b.get("/account/org/acme/members/reset?user=u-9"); b.status != 404 || strings.Contains(b.body, "eve") {
 		j.t.Errorf("the page about somebody who is no member: %d", b.status)
 	}
+	b.get("/account/admin/members").sees("Users", "eve user", "Nothing is required").get("/account/admin/settings").sees("for everybody", "Left to each user", "changes them there")
+	b.get("/account/admin/members/report").sees("u-9,member,true,true")
+	b.get("/account/admin/members?find=" + "nobody").sees("Nobody of that name")
+	b.get("/account/admin/members/reset?user=u-9").at("/account/admin/members/reset").sees("of eve?")
 	b.post("/account/org/acme/members/password", "user", "u-3", "to", "/account/org/acme/members").at("/account/org/acme/members")
 	b.post("/account/sign-out").at("/account/sign-in")
 }
@@ -181,7 +185,7 @@ func TestPrefix(t *testing.T) {
 		}
 	}, "")
 	for _, must := range []string{"sign-in", "verify", "new-password", "setup", "setup/qr", "codes", "step-up", "security", "security/confirm", "security/password", "recover", "recover/sent",
-		"reset", "reset/over", "undo", "undo/over", "org/acme/settings", "org/acme/preview", "org/acme/members", "org/acme/members/report", "org/acme/members/reset", "static/script.js"} {
+		"reset", "reset/over", "undo", "undo/over", "org/acme/settings", "org/acme/preview", "org/acme/members", "org/acme/members/report", "org/acme/members/reset", "admin/settings", "admin/members", "admin/members/report", "admin/members/reset", "static/script.js"} {
 		if !visited["/account/"+must] {
 			t.Errorf("/account/%s was not looked at", must)
 		}
@@ -206,7 +210,7 @@ func TestNoWordBesides(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := newHost(t, files("messages/xx.json", string(catalogue)))
-	ours := []string{"Cedar", "Acme", "alice", "bob", "carol", "example", "com", "UTC", "Mar", "Firefox", "on", "Linux", "Windows", "Chrome"}
+	ours := []string{"Cedar", "Acme", "alice", "bob", "carol", "eve", "example", "com", "UTC", "Mar", "Firefox", "on", "Linux", "Windows", "Chrome"}
 	inner, word := regexp.MustCompile(`‹[^‹›]*›`), regexp.MustCompile(`\pL{2,}`)
 	secret := regexp.MustCompile(`(?s)<code.*?</code>`) // the key of an app, and backup codes
 	seen := 0

@@ -23,7 +23,7 @@ import (
 const password = "Correct horse 47 battery"
 
 // A host has a site under /account, a page of its own at /home, and the users alice,
-// who owns Acme, and bob, who is a member of it.
+// who owns Acme and administers the installation, and bob, who is a member of Acme.
 type host struct {
 	t       *testing.T
 	kit     *mfatest.Kit
@@ -40,6 +40,12 @@ func policy(c *mfa.Config) {
 
 func newHost(t *testing.T, options ...func(*pages.Config)) *host {
 	t.Helper()
+	return newHostOf(t, policy, options...)
+}
+
+// newHostOf is newHost with another policy.
+func newHostOf(t *testing.T, policy func(*mfa.Config), options ...func(*pages.Config)) *host {
+	t.Helper()
 	h := &host{t: t, kit: mfatest.New(t, policy)}
 	c := h.config()
 	for _, o := range options {
@@ -50,7 +56,7 @@ func newHost(t *testing.T, options ...func(*pages.Config)) *host {
 		t.Fatal(err)
 	}
 	h.kit.Users.Add(
-		mfa.User{ID: "u-1", Name: "alice", Email: "alice@example.com", EmailVerified: true, Phone: "+447700900123", ManagedBy: "acme",
+		mfa.User{ID: "u-1", Name: "alice", Email: "alice@example.com", EmailVerified: true, Phone: "+447700900123", ManagedBy: "acme", Admin: true,
 			Orgs: []mfa.Membership{{Org: "acme", Role: mfa.RoleOwner}}},
 		mfa.User{ID: "u-2", Name: "bob", Email: "bob@example.com", EmailVerified: true, ManagedBy: "acme",
 			Orgs: []mfa.Membership{{Org: "acme", Role: mfa.RoleMember}}},

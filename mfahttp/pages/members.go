@@ -1,7 +1,11 @@
 package pages
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/seed-1320b244/mfa"
 	"github.com/seed-1320b244/mfa/mfahttp"
@@ -17,31 +21,84 @@ type colleague struct {
 	Can      bool // be helped by this administrator; the library decides anew
 }
 
+// maxShown is how many members a page lists: one of everybody would be of any length.
+const maxShown = 200
+
+// maxFind bytes are more than any name that is looked for.
+const maxFind = 254
+
+// find returns the names of the members of an organization in which what was typed is,
+// of all for "", by their id: at most maxShown, and whether there are more. It is for
+// who has shown that she administers.
+func (s *Site) find(ctx context.Context, org, typed string) (names map[string]string, more bool, err error) {
+	if s.directory == nil {
+		return nil, false, fmt.Errorf("%w: Config.Users is no Directory", mfa.ErrInvalid)
+	}
+	typed = strings.ToLower(typed)
+	names = make(map[string]string)
+	for u, err := range s.directory.Members(ctx, org) {
+		if err != nil {
+			return nil, false, fmt.Errorf("%w: %w", mfa.ErrUnavailable, err)
+		}
+		name := s.config.Name(u)
+		has := []string{name}
+		if u.ManagedBy == org { // of others she would learn by trying what the page does not show
+			has = append(has, u.Name, u.Email, u.ID)
+		}
+		if !slices.ContainsFunc(has, func(h string) bool { return strings.Contains(strings.ToLower(h), typed) }) {
+			continue
+		}
+		if len(names) == maxShown {
+			return names, true, nil
+		}
+		names[u.ID] = name
+	}
+	return names, false, nil
+}
+
+// A list is members as the page shows them.
+type list struct {
+	form
+	All            []colleague
+	Find           string // what was typed
+	More           bool   // there are, and they are not shown
+	Count, Missing int    // of everybody, shown or not
+	Elsewhere      bool   // some accounts are managed by an organization
+}
+
 func (s *Site) membersPage(w http.ResponseWriter, r *http.Request, c account) {
-	in := mfahttp.SessionFrom(r.Context())
 	admin, rules, _, err := s.rules(r, c)
 	if err != nil {
 		s.web.Next(w, r, mfa.Outcome{}, err)
 		return
 	}
-	var all []colleague
-	missing := 0
+	l := list{form: shown(c, rules), Find: strings.TrimSpace(r.FormValue("find"))}
+	if len(l.Find) > maxFind {
+		s.failed(w, r, http.StatusBadRequest, nil)
+		return
+	}
+	names, more, err := s.find(r.Context(), c.ID, l.Find)
+	if err != nil {
+		s.web.Next(w, r, mfa.Outcome{}, err)
+		return
+	}
+	l.More = more
 	for m, err := range admin.Compliance(r.Context()) {
 		if err != nil {
 			s.web.Next(w, r, mfa.Outcome{}, err)
 			return
 		}
-		self := m.User == in.User()
-		all = append(all, colleague{m, s.called(r, m.User), self, m.Managed && !self && (m.Role == mfa.RoleMember || c.Role == mfa.RoleOwner)})
+		l.Count++
 		if !m.Meets {
-			missing++
+			l.Missing++
+		}
+		l.Elsewhere = l.Elsewhere || !m.Managed
+		if name, ok := names[m.User]; ok {
+			self := m.User == mfahttp.SessionFrom(r.Context()).User()
+			l.All = append(l.All, colleague{m, name, self, m.Managed && !self && (m.Role == mfa.RoleMember || c.Role == mfa.RoleOwner)})
 		}
 	}
-	s.Render(w, r, http.StatusOK, "org-members", struct {
-		form
-		All     []colleague
-		Missing int
-	}{shown(c, rules), all, missing})
+	s.Render(w, r, http.StatusOK, "org-members", l)
 }
 
 // membersReport is the list as a file. It is written as it is read, so that a failure

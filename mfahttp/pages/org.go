@@ -15,30 +15,43 @@ import (
 // who may, and asks for a fresh proof, which Next leads through and back. They are
 // behind no door: the library asks an administrator for more.
 
-// An account is an organization as one of its members sees it.
+// An account is an organization as one of its members sees it, or with the ID "" the
+// installation, of which everybody is a member.
 type account struct {
 	Org
 	ID   string
 	Role mfa.Role
 }
 
-// administration are the pages of owners and administrators.
+// administration are the pages of owners and administrators: those of an organization
+// where the host has any, and those of the installation, whose rules are in its
+// configuration and so cannot be set here. No field of Config turns the latter on:
+// mfa.User.Admin does, which is nobody's until the host says so.
 func (s *Site) administration(session func(method, path string, h http.HandlerFunc)) {
+	org := func(method, path string, h func(http.ResponseWriter, *http.Request, account)) {
+		if s.config.Org != nil {
+			session(method, "/org/{org}"+path, s.administrator(h))
+		}
+	}
 	admin := func(method, path string, h func(http.ResponseWriter, *http.Request, account)) {
-		session(method, "/org/{org}"+path, s.administrator(h))
+		if s.directory != nil {
+			session(method, "/admin"+path, s.administrator(h))
+		}
+		org(method, path, h)
 	}
 	admin("GET", "/settings", s.settingsPage)
-	admin("GET", "/preview", s.previewPage)
-	admin("POST", "/settings", s.setRules)
+	org("GET", "/preview", s.previewPage)
+	org("POST", "/settings", s.setRules)
 	admin("GET", "/members", s.membersPage)
 	admin("GET", "/members/report", s.membersReport)
 	admin("GET", "/members/{do}", s.memberPage)
 	admin("POST", "/members/{do}", s.changeMember)
 }
 
-// administrator serves h to owners and administrators. Session.Admin would refuse
-// others too: this tells them on a page of its own, and whoever is no member that there
-// is nothing.
+// administrator serves h to owners and administrators of the organization in the path,
+// of the installation when there is none: a wildcard matches no empty segment.
+// Session.Admin would refuse others too: this tells them on a page of its own, and
+// whoever is no member that there is nothing.
 func (s *Site) administrator(h func(http.ResponseWriter, *http.Request, account)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := r.PathValue("org")
@@ -56,7 +69,10 @@ func (s *Site) administrator(h func(http.ResponseWriter, *http.Request, account)
 			s.failed(w, r, http.StatusForbidden, nil)
 			return
 		}
-		o, err := s.config.Org(r.Context(), id)
+		o := Org{Name: s.config.Product, Managed: true}
+		if id != "" {
+			o, err = s.config.Org(r.Context(), id)
+		}
 		switch {
 		case errors.Is(err, mfa.ErrForbidden):
 			s.notFound(w, r)
@@ -77,6 +93,12 @@ func (s *Site) administrator(h func(http.ResponseWriter, *http.Request, account)
 
 // roleIn returns what u is in an organization, the highest if the directory says two.
 func roleIn(u mfa.User, org string) (role mfa.Role, ok bool) {
+	switch {
+	case org == "" && u.Admin:
+		return mfa.RoleAdmin, true
+	case org == "":
+		return mfa.RoleMember, true
+	}
 	for _, m := range u.Orgs {
 		if m.Org == org {
 			role, ok = max(role, m.Role), true
@@ -92,6 +114,7 @@ type form struct {
 	SMS          bool
 	From         time.Time
 	SSO          mfa.SSORule
+	Connections  []mfa.Connection // of the installation, which may have several
 }
 
 // shown returns r as the form has it.
@@ -104,6 +127,9 @@ func shown(c account, r mfa.Rules) form {
 		if s.Name == c.Connection {
 			f.SSO = s.Rule
 		}
+	}
+	if c.ID == "" {
+		f.Connections = r.SSO
 	}
 	return f
 }
@@ -178,9 +204,9 @@ func (f form) Date() string {
 // On reports whether the rules require anything.
 func (f form) On() bool { return f.Door || f.SignIn }
 
-// SSOIs helps the template, which knows no constants.
-func (f form) SSOIs(word string) bool {
-	return []string{"still", "trust", "waive"}[f.SSO] == word
+// Is helps the template, which knows no constants.
+func (f form) Is(rule mfa.SSORule, word string) bool {
+	return []string{"still", "trust", "waive"}[rule] == word
 }
 
 // rules returns the handle of the administrator and the rules that hold.

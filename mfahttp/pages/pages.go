@@ -1,6 +1,7 @@
 // Package pages is a set of finished pages for package mfa: sign-in and its steps, the
-// settings of a user's own account, recovery by mail, and for the administrators of
-// organizations their rules and their members. They need no JavaScript, hold to the
+// settings of a user's own account, recovery by mail, for the administrators of
+// organizations their rules and their members, and all users for those of the
+// installation. They need no JavaScript, hold to the
 // Content-Security-Policy of [mfahttp.Adapter.Protect], and are fit for a screen of
 // 320 pixels, light or dark.
 //
@@ -22,7 +23,9 @@
 //
 // All begin with Config.Prefix. A host links to /sign-in, /security (the user's own
 // account), /security/password, /recover and, for an organization, /org/ID/settings
-// and /org/ID/members; it posts to /sign-out. Config.Prefix alone, with a slash, leads to
+// and /org/ID/members; it posts to /sign-out. Whoever has mfa.User.Admin finds /admin/members
+// in the frame, and from there /admin/settings: the same for all users, without rules to
+// set, which are those of mfa.Config. Config.Prefix alone, with a slash, leads to
 // /security. The links in its mails lead to /reset and
 // /undo, each with the token of the message as "token" in the query: for mfanotify,
 // ResetURL is "https://cedar.example/account/reset?token=", and UndoURL alike. The others
@@ -106,7 +109,8 @@ type Config struct {
 	// HTTP is for cookies and the peer's address. Its Guard and Pages are not read, and
 	// its Error may be nil: what failed is then said on a page, and logged.
 	HTTP mfahttp.Config
-	// Users are names and addresses to show: what the Guard has.
+	// Users are names and addresses to show: what the Guard has. When it is a
+	// mfa.Directory there are pages for who administers the installation (mfa.User.Admin).
 	Users mfa.Users
 	// Jobs is given what an answer does not wait for, mails with links to a new password,
 	// and reports whether it took it: Jobs.Add of a mfahttp.Jobs that the host runs, for
@@ -121,7 +125,7 @@ type Config struct {
 	// Home is where the host's own pages begin, a path such as "/".
 	Home string
 	// Org tells of an organization. It returns an error that wraps mfa.ErrForbidden for
-	// one that there is not. Nil: there are no pages for administrators.
+	// one that there is not. Nil: there are no pages for its administrators.
 	Org func(ctx context.Context, id string) (Org, error)
 	// Name is what a user is called by others: on the pages of administrators. Nil: by
 	// mfa.User.Name.
@@ -159,11 +163,12 @@ type Org struct {
 // A Site serves the pages. It is safe for concurrent use, starts no goroutine and
 // keeps nothing between requests.
 type Site struct {
-	config  Config
-	web     *mfahttp.Adapter
-	preset  mfa.Rules // the rules of the installation
-	sets    map[string]*language
-	handler http.Handler
+	config    Config
+	web       *mfahttp.Adapter
+	directory mfa.Directory // nil: the host's Users is none
+	preset    mfa.Rules     // the rules of the installation
+	sets      map[string]*language
+	handler   http.Handler
 }
 
 // prefixes are paths of plain segments.
@@ -195,6 +200,7 @@ func New(c Config) (*Site, error) {
 		c.Name = func(u mfa.User) string { return u.Name }
 	}
 	s := &Site{config: c}
+	s.directory, _ = c.Users.(mfa.Directory)
 	h := c.HTTP
 	h.Guard, h.Pages = c.Guard, mfahttp.Pages{
 		SignIn: s.path("/sign-in"), Verify: s.path("/verify"), Enroll: s.path("/setup"), SaveCodes: s.path("/codes"),
@@ -289,9 +295,7 @@ func (s *Site) routes() http.Handler {
 	session("GET", "/step-up", s.stepUpPage)
 	handle("POST", "/step-up", s.web.StepUp())
 	s.settings(session)
-	if s.config.Org != nil {
-		s.administration(session)
-	}
+	s.administration(session)
 
 	open("GET", "/recover", s.recoverPage)
 	open("POST", "/recover", s.recover)

@@ -267,6 +267,9 @@ func (l *language) failure(status any, part string) string {
 
 // orgPath returns the path of one of an organization's pages, such as "settings".
 func (s *Site) orgPath(id, page string) string {
+	if id == "" {
+		return s.path("/admin/" + page)
+	}
 	return s.path("/org/" + url.PathEscape(id) + "/" + page)
 }
 
@@ -298,6 +301,7 @@ type Page struct {
 	Name    string   // of the template
 	User    mfa.User // zero on pages for everybody
 	Signed  bool     // there is a session, and not only a flow
+	Admin   bool     // and its user administers the installation
 	SignIn  bool     // a flow that leads to a session
 	Door    bool     // a flow at the door of an organization
 	Alert   string   // what failed, or ""
@@ -337,6 +341,7 @@ func (s *Site) Render(w http.ResponseWriter, r *http.Request, status int, name s
 	}
 	if user != "" {
 		p.User = s.user(r, user)
+		p.Admin = p.Signed && p.User.Admin && s.directory != nil
 	}
 	problem, _ := mfahttp.ProblemOf(r)
 	p.Undelivered = problem == mfahttp.ProblemUndelivered

@@ -168,7 +168,7 @@ func (w *wire) alive() {
 }
 
 // routed are the routes in the program text: a new one is attacked as well.
-var routed = regexp.MustCompile(`\b(open|session|handle|step|admin)\("(GET|POST)", "([^"{]*(?:\{do\}[^"{]*)?)"`)
+var routed = regexp.MustCompile(`\b(open|session|handle|step|admin|org)\("(GET|POST)", "([^"{]*(?:\{do\}[^"{]*)?)"`)
 
 // routes returns the paths of all pages, for one method.
 func routes(t *testing.T, method string) (paths []string) {
@@ -180,10 +180,15 @@ func routes(t *testing.T, method string) (paths []string) {
 		}
 		for _, m := range routed.FindAllStringSubmatch(string(text), -1) {
 			path := strings.ReplaceAll(m[3], "{do}", "reset")
-			if m[1] == "admin" {
-				path = "/org/acme" + path
+			if m[2] != method {
+				continue
 			}
-			if m[2] == method {
+			switch m[1] {
+			case "admin": // of the installation and of organizations
+				paths = append(paths, "/account/admin"+path, "/account/org/acme"+path)
+			case "org":
+				paths = append(paths, "/account/org/acme"+path)
+			default:
 				paths = append(paths, "/account"+path)
 			}
 		}
