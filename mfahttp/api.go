@@ -33,11 +33,11 @@ type APIConfig struct {
 	Bearer bool
 	// Jobs is given what an answer does not wait for, the mail of /recover, and
 	// reports whether it took it, as the Add of a Jobs does. It must not run it
-	// before it returns: how long the mail takes would tell who has an account. Nil:
-	// /recover is refused.
+	// before it returns: how long the mail takes would tell who has an account. Whoever
+	// is not taken is answered with the problem "busy". Nil: /recover is refused.
 	Jobs func(job func(context.Context) error) bool
 	// Error is told of every request that is answered with a problem, for the log, and
-	// of a list of members that broke off (status 200) or a job that was not taken (204).
+	// of a list of members that broke off (status 200).
 	// The client is not shown err. Safe for concurrent use. Nil: nobody is told.
 	Error func(r *http.Request, status int, err error)
 }

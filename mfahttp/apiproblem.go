@@ -10,6 +10,10 @@ import (
 	"github.com/seed-1320b244/mfa"
 )
 
+// busyFor is how many seconds whoever has a job that was not taken waits: 4 at once of 5
+// seconds each leave room for 48 in them.
+const busyFor = 60
+
 // A badRequest is one that reaches no operation.
 type badRequest struct {
 	status int
@@ -59,6 +63,9 @@ func problemOf(r *http.Request, err error) problem {
 	is := func(status int, reason string) { p.Status, p.Reason = status, reason }
 	if e, ok := errors.AsType[*badRequest](err); ok {
 		is(e.status, e.reason)
+		if e.reason == "busy" {
+			p.RetryAfter = busyFor
+		}
 	} else if e, ok := errors.AsType[*mfa.StepUpError](err); ok {
 		is(http.StatusForbidden, "step_up")
 		to, asks := goalOf(e.Purpose), needOf(e.Need)

@@ -51,12 +51,31 @@ func TestR24_APISignInAlike(t *testing.T) {
 		h.Users.Add(mfa.User{ID: "otto", Disabled: true})
 		same(t, "disabled", try("otto", password), wrong)
 
-		known := c.do(http.MethodPost, "/recover", object("login", "alice"))
-		same(t, "recover", c.do(http.MethodPost, "/recover", object("login", "nobody")), known)
-		h.full = true
-		same(t, "recover, too many jobs", c.do(http.MethodPost, "/recover", object("login", "alice")), known)
-		if h.failure() == nil || !strings.Contains(h.failure().Error(), "too many jobs") {
-			t.Errorf("nobody is told: %v", h.failure())
+	})
+}
+
+// R24, R25: a link to a new password is on its way, or the client is told that there was
+// no room: the same bytes for every login, before anybody has looked at the account. Here
+// nobody can: the directory is down.
+func TestR25_APIJobsFull(t *testing.T) {
+	both(t, func(t *testing.T, tokens bool) {
+		h := newAPI(t, tokens)
+		c := h.client(t)
+		ask := func(login string) response { return c.do(http.MethodPost, "/recover", object("login", login)) }
+		for _, full := range []bool{false, true} {
+			h.full = full
+			want := ask("nobody")
+			same(t, "known", ask("alice"), want)
+			same(t, "longer than any", ask(strings.Repeat("x", 1000)), want)
+			h.Users.Fail(errors.New("down"))
+			same(t, "known, when nobody can ask", ask("alice"), want)
+			h.Users.Fail(nil)
+			if !full && (want.status != http.StatusNoContent || h.failure() != nil) {
+				t.Errorf("%d %s (%v)", want.status, want.body, h.failure())
+			}
+			if full && (c.problem(http.StatusServiceUnavailable, "busy", "/recover", want)["retry_after"] != 60.0 || want.header.Get("Retry-After") != "60" || h.failure() == nil) {
+				t.Errorf("%v %s, and the log is told %v", want.header, want.body, h.failure())
+			}
 		}
 	})
 }

@@ -3,7 +3,7 @@ package mfahttp
 import (
 	"context"
 	"encoding/base64"
-	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -215,14 +215,14 @@ func (c *call) check(user string, in passwordOnly) (requirements, error) {
 }
 
 // recover answers the same for every login, before anything is done that depends on
-// it: a queue that is full is no news for whoever asks.
+// it: that there is room for the job or not.
 func (c *call) recover(in loginOnly) (none, error) {
 	if c.api.jobs == nil {
 		return none{}, mfa.ErrForbidden
 	}
 	job, err := c.api.web.guard.Recover(c.r.Context(), in.Login, c.api.web.Client(c.r))
 	if err == nil && !c.api.jobs(job) {
-		c.api.report(c.r, http.StatusNoContent, errors.New("mfahttp: too many jobs: a link to a new password was not sent"))
+		err = fmt.Errorf("%w: too many jobs, a link to a new password was not sent", &badRequest{http.StatusServiceUnavailable, "busy"})
 	}
 	return none{}, err
 }

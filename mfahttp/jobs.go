@@ -34,7 +34,8 @@ func NewJobs(failed func(error)) *Jobs {
 }
 
 // Add puts a job in the queue, and does not wait. It reports false when 100 jobs are
-// waiting: this one will not be run. It is safe for concurrent use.
+// waiting: this one will not be run, and whoever asked for it is told, with 503 and
+// Retry-After, since that depends on no account. It is safe for concurrent use.
 func (j *Jobs) Add(job func(context.Context) error) bool {
 	select {
 	case j.queue <- job:

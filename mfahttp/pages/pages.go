@@ -115,7 +115,8 @@ type Config struct {
 	// Jobs is given what an answer does not wait for, mails with links to a new password,
 	// and reports whether it took it: Jobs.Add of a mfahttp.Jobs that the host runs, for
 	// one. It must not run it before it returns: how long the mail takes would tell who
-	// has an account. What is not taken is logged, and the answer is the same.
+	// has an account. Whoever is not taken is asked to try again in a minute (503), and
+	// the log is told.
 	Jobs func(job func(context.Context) error) bool
 	// Product is the name that users know, as in mfa.Config.Issuer.
 	Product string

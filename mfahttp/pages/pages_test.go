@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -331,14 +332,40 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// A queue that is full is for the log: the answer is the one that everybody gets.
-func TestJobsFull(t *testing.T) {
+// R24, R25: whoever asks for a link to a new password is told that it was taken or, when
+// the queue is full, that it was not: the same bytes for every name, before anybody has
+// looked at the account. Here nobody can: the directory is down.
+func TestR25_JobsFull(t *testing.T) {
 	var log strings.Builder
+	room := false
 	h := newHost(t, func(c *pages.Config) {
-		c.Jobs = func(func(context.Context) error) bool { return false }
+		c.Jobs = func(func(context.Context) error) bool { return room }
 		c.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
-	h.browser().post("/account/recover", "name", "alice").at("/account/recover/sent").sees("If there is an account of that name")
+	w := listen(t, h)
+	dated := regexp.MustCompile(`(?m)^Date: .*$`)
+	for _, room = range []bool{true, false} {
+		answers := make(map[string]string)
+		for what, name := range map[string]string{"known": "alice", "known, when nobody can ask": "alice", "unknown": "nobody", "no name": "", "longer than any": strings.Repeat("x", 1000)} {
+			if what != "known" {
+				h.kit.Users.Fail(errors.New("down"))
+			}
+			a := w.send(request("POST", "/account/recover", url.Values{"name": {name}}.Encode(), sameOrigin))
+			h.kit.Users.Fail(nil)
+			answers[what] = dated.ReplaceAllString(a.raw, "")
+			switch {
+			case room && (a.status != http.StatusSeeOther || a.header.Get("Location") != "/account/recover/sent"):
+				t.Errorf("%s: %s", what, a.raw)
+			case !room && (a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") != "60" || !strings.Contains(a.body, "no link was sent. Try again in a minute")):
+				t.Errorf("%s, without room: %s", what, a.raw)
+			}
+		}
+		for what, got := range answers {
+			if got != answers["unknown"] {
+				t.Errorf("room: %v; %s:\n%s\nunknown:\n%s", room, what, got, answers["unknown"])
+			}
+		}
+	}
 	if !strings.Contains(log.String(), "too many jobs") || strings.Contains(log.String(), "alice") {
 		t.Errorf("the log says %q", log.String())
 	}

@@ -19,16 +19,29 @@ func (s *Site) recoverSentPage(w http.ResponseWriter, r *http.Request) {
 	s.Render(w, r, http.StatusOK, "recover-sent", nil)
 }
 
+// busy is what the page is shown with whose form was not taken.
+type busy struct{}
+
+// busyFor is how many seconds whoever was not taken waits: 4 jobs at once of 5 seconds
+// each leave room for 48 in them.
+const busyFor = "60"
+
+// recover answers the same for every name: with a page that says that nothing is on its
+// way when there was no room for the job, which is found out before anything that depends
+// on the account.
 func (s *Site) recover(w http.ResponseWriter, r *http.Request) {
 	job, err := s.config.Guard.Recover(r.Context(), r.PostFormValue("name"), s.web.Client(r))
 	if err != nil {
 		s.web.Next(w, r, mfa.Outcome{}, err)
 		return
 	}
-	http.Redirect(w, r, s.path("/recover/sent"), http.StatusSeeOther)
 	if !s.config.Jobs(job) {
 		s.config.Log.ErrorContext(r.Context(), "too many jobs: a link to a new password was not sent")
+		w.Header().Set("Retry-After", busyFor)
+		s.Render(w, r, http.StatusServiceUnavailable, "recover", busy{})
+		return
 	}
+	http.Redirect(w, r, s.path("/recover/sent"), http.StatusSeeOther)
 }
 
 // private keeps the token in a page's address from the Referer of whatever the page

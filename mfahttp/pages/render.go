@@ -347,8 +347,13 @@ func (s *Site) Render(w http.ResponseWriter, r *http.Request, status int, name s
 	p.Undelivered = problem == mfahttp.ProblemUndelivered
 	p.Unsent = p.Undelivered || problem == mfahttp.ProblemTooSoon
 	p.Alert = l.alert(r, name)
-	if f, ok := data.(passwordForm); ok && f.Refused {
-		p.Alert = l.say("problem.weak")
+	switch f := data.(type) {
+	case passwordForm:
+		if f.Refused {
+			p.Alert = l.say("problem.weak")
+		}
+	case busy:
+		p.Alert = l.say("problem.busy")
 	}
 	if key, ok := done[r.FormValue("done")]; ok && p.Alert == "" {
 		p.Done = l.say(key)
