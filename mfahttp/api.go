@@ -52,7 +52,9 @@ type APIConfig struct {
 // A client needs one loop, as a host with pages does. A sign-in and every step after
 // it answer with the same object: "signed_in", or "pending" with what is asked next.
 // A refusal is a problem (RFC 9457), whose reason is a stable word. One of them,
-// "step_up", comes with what to post to /session/step-up before trying again.
+// "step_up", comes with what to post to /session/step-up before trying again. A request
+// that cannot be read, or has a value that is none, is told which field it is, and never
+// what was in it.
 //
 // Requests are read strictly: fields that are not named, missing or there twice are
 // refused, and so is anything but one JSON object in UTF-8 of at most 64 KiB. How long

@@ -3,10 +3,12 @@ package mfahttp
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed-1320b244/mfa"
@@ -56,17 +58,20 @@ const maxSeconds = 7 * 24 * 60 * 60
 
 // to returns what rulesFrom was given.
 func (v rules) to() (mfa.Rules, error) {
-	malformed := &badRequest{http.StatusBadRequest, "malformed"}
 	r := mfa.Rules{Require: mfa.Require(slices.Index(requires, v.Require)), Methods: some(v.Methods), Exempt: some(v.Exempt)}
 	if r.Require < 0 {
-		return mfa.Rules{}, malformed
+		return mfa.Rules{}, malformed("rules.require")
 	}
 	for _, f := range []struct {
+		name    string
 		seconds int64
 		to      *time.Duration
-	}{{v.Remember, &r.Remember}, {v.SessionFor, &r.SessionFor}, {v.IdleFor, &r.IdleFor}, {v.FreshFor, &r.FreshFor}} {
+	}{
+		{"remember", v.Remember, &r.Remember}, {"session_for", v.SessionFor, &r.SessionFor},
+		{"idle_for", v.IdleFor, &r.IdleFor}, {"fresh_for", v.FreshFor, &r.FreshFor},
+	} {
 		if f.seconds < 0 || f.seconds > maxSeconds {
-			return mfa.Rules{}, malformed
+			return mfa.Rules{}, malformed("rules." + f.name)
 		}
 		*f.to = time.Duration(f.seconds) * time.Second
 	}
@@ -79,11 +84,22 @@ func (v rules) to() (mfa.Rules, error) {
 	for _, c := range v.SSO {
 		rule := mfa.SSORule(slices.Index(ssoRules, c.Rule))
 		if rule < 0 {
-			return mfa.Rules{}, malformed
+			return mfa.Rules{}, malformed("rules.sso.rule")
 		}
 		r.SSO = append(r.SSO, mfa.Connection{Name: c.Name, Rule: rule, AMR: some(c.AMR), ACR: some(c.ACR)})
 	}
 	return r, nil
+}
+
+// aboutRules is about for rules that the Guard refuses: its error begins with the field.
+func aboutRules(err error) error {
+	text, _ := strings.CutPrefix(fmt.Sprint(err), mfa.ErrInvalid.Error()+": Rules.")
+	name, _, _ := strings.Cut(text, " ")
+	f, ok := reflect.TypeFor[rules]().FieldByName(name) // which has the names of mfa.Rules
+	if !ok {
+		return err
+	}
+	return about("rules."+nameOf(f), err)
 }
 
 // some returns s, nil for none: that is what it was made from.
@@ -163,14 +179,15 @@ func (c *call) admin() (*mfa.Admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Admin(c.r.Context(), c.r.URL.Query().Get("org"))
+	a, err := s.Admin(c.r.Context(), c.r.URL.Query().Get("org"))
+	return a, about("org", err)
 }
 
 // adminRoutes are for administrators and owners.
 func adminRoutes() []route {
 	onMember := func(path string, do func(*mfa.Admin, context.Context, string) error) route {
 		return withAdmin(http.MethodPost, path, func(c *call, a *mfa.Admin, in userOnly) (none, error) {
-			return none{}, do(a, c.r.Context(), in.User)
+			return none{}, about("user", do(a, c.r.Context(), in.User))
 		})
 	}
 	return []route{
@@ -183,7 +200,7 @@ func adminRoutes() []route {
 			if err != nil {
 				return none{}, err
 			}
-			return none{}, a.SetRules(c.r.Context(), r, in.Version)
+			return none{}, aboutRules(a.SetRules(c.r.Context(), r, in.Version))
 		}),
 		withAdmin(http.MethodPost, "/admin/rules/preview", func(c *call, a *mfa.Admin, in rulesOnly) (preview, error) {
 			r, err := in.Rules.to()
@@ -191,7 +208,7 @@ func adminRoutes() []route {
 				return preview{}, err
 			}
 			p, err := a.Preview(c.r.Context(), r)
-			return preview(p), err
+			return preview(p), aboutRules(err)
 		}),
 		withAdmin(http.MethodGet, "/admin/activity", func(c *call, a *mfa.Admin, _ none) (activity, error) {
 			all, err := a.Activity(c.r.Context())

@@ -43,9 +43,9 @@ func op[In, Out any](method, path string, do func(*call, In) (Out, error), query
 		var in In
 		if method == http.MethodPost {
 			// Why not is for nobody: errors of encoding/json quote numbers, and a code can be
-			// sent as one (R27).
-			if decode(c.body, &in) != nil {
-				return &badRequest{http.StatusBadRequest, "malformed"}
+			// sent as one (R27). Which field it is has its name from the Go type.
+			if err := decode(c.body, &in); err != nil {
+				return malformed(fieldOf(err))
 			}
 		}
 		out, err := do(c, in)
@@ -124,15 +124,17 @@ func encode(w io.Writer, v any) { json.NewEncoder(w).Encode(v) }
 
 // read reads the query and the body of a request for r.
 func (c *call) read(r route) error {
-	malformed := &badRequest{http.StatusBadRequest, "malformed"}
 	q, err := url.ParseQuery(c.r.URL.RawQuery) // URL.Query drops what it cannot read
-	if err != nil || len(q) != len(r.query) {
-		return malformed
+	if err != nil {
+		return malformed("")
 	}
 	for _, name := range r.query {
 		if len(q[name]) != 1 || !utf8.ValidString(q[name][0]) {
-			return malformed
+			return malformed(name)
 		}
+	}
+	if len(q) != len(r.query) {
+		return malformed("")
 	}
 	if r.body == nil {
 		return nil
@@ -147,7 +149,7 @@ func (c *call) read(r route) error {
 		return &badRequest{http.StatusRequestEntityTooLarge, "too_large"}
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", malformed, err)
+		return fmt.Errorf("%w: %w", malformed(""), err)
 	}
 	return nil
 }
@@ -160,14 +162,18 @@ func decode(body []byte, v any) error {
 	if err := exact(json.NewDecoder(bytes.NewReader(body)), reflect.TypeOf(v).Elem()); err != nil {
 		return err
 	}
-	return json.Unmarshal(body, v) // which refuses what comes after the object
+	err := json.Unmarshal(body, v) // which refuses what comes after the object
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return within(e.Field, errShape)
+	}
+	return err
 }
 
 var errShape = errors.New("not what is asked for here")
 
-// exact reads one value and reports whether it has the fields of t. Whether it is of
-// the kind of t it leaves to encoding/json. A pointer may be null, a field with
-// omitempty be left out.
+// exact reads one value and reports whether it has the fields of t, and what is written
+// as text a value that t takes. Whether it is of the kind of t it leaves to
+// encoding/json. A pointer may be null, a field with omitempty be left out.
 func exact(d *json.Decoder, t reflect.Type) error {
 	token, err := d.Token()
 	if err != nil {
@@ -176,6 +182,13 @@ func exact(d *json.Decoder, t reflect.Type) error {
 	nullable := t.Kind() == reflect.Pointer
 	if nullable {
 		t = t.Elem()
+	}
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) && token != nil {
+		text, ok := token.(string)
+		if !ok || text == "" || reflect.New(t).Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)) != nil {
+			return errShape
+		}
+		return nil
 	}
 	switch token := token.(type) {
 	case nil:
@@ -186,9 +199,6 @@ func exact(d *json.Decoder, t reflect.Type) error {
 		// The decoder puts the replacement character for what is not UTF-8 and for half of
 		// a surrogate pair: two passwords must not become one.
 		if strings.ContainsRune(token, utf8.RuneError) {
-			return errShape
-		}
-		if token == "" && reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 			return errShape
 		}
 	case json.Delim:
@@ -212,10 +222,9 @@ func exact(d *json.Decoder, t reflect.Type) error {
 
 // exactFields is exact after the brace that opens an object.
 func exactFields(d *json.Decoder, t reflect.Type) error {
-	missing := make(map[string]reflect.StructField)
+	fields, seen := make(map[string]reflect.StructField), make(map[string]bool)
 	for f := range t.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		missing[name] = f
+		fields[nameOf(f)] = f
 	}
 	for d.More() {
 		token, err := d.Token()
@@ -223,20 +232,41 @@ func exactFields(d *json.Decoder, t reflect.Type) error {
 			return err
 		}
 		name, _ := token.(string)
-		f, ok := missing[name]
-		if !ok { // or there before
-			return errShape
+		f, ok := fields[name]
+		if !ok {
+			return errShape // of the object: the name could be a secret
 		}
-		delete(missing, name)
+		if seen[name] {
+			return within(name, errShape)
+		}
+		seen[name] = true
 		if err := exact(d, f.Type); err != nil {
-			return err
+			return within(name, err)
 		}
 	}
-	for _, f := range missing {
-		if !strings.Contains(f.Tag.Get("json"), ",omitempty") {
-			return errShape
+	for f := range t.Fields() {
+		if !seen[nameOf(f)] && !strings.Contains(f.Tag.Get("json"), ",omitempty") {
+			return within(nameOf(f), errShape)
 		}
 	}
 	_, err := d.Token()
 	return err
+}
+
+// nameOf returns what JSON calls a field.
+func nameOf(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+// within returns err, which is about a value or about a field in it, as one about the
+// field that has the value.
+func within(name string, err error) error {
+	if !errors.Is(err, errShape) {
+		return err
+	}
+	if inner := fieldOf(err); inner != "" {
+		name += "." + inner
+	}
+	return &fieldError{name, errShape}
 }

@@ -22,6 +22,43 @@ type badRequest struct {
 
 func (e *badRequest) Error() string { return fmt.Sprintf("mfahttp: %s", e.reason) }
 
+// A fieldError is about a field or a parameter of the request. Its name comes from the
+// Go type or from the route, and never from what was sent (R27).
+type fieldError struct {
+	field string
+	error
+}
+
+func (e *fieldError) Error() string { return e.error.Error() + " (" + e.field + ")" }
+
+func (e *fieldError) Unwrap() error { return e.error }
+
+// fieldOf returns what err is about, "" for what is not known.
+func fieldOf(err error) string {
+	if e, ok := errors.AsType[*fieldError](err); ok {
+		return e.field
+	}
+	return ""
+}
+
+// malformed returns the error of a request that cannot be read.
+func malformed(field string) error {
+	err := &badRequest{http.StatusBadRequest, "malformed"}
+	if field == "" {
+		return err
+	}
+	return &fieldError{field, err}
+}
+
+// about returns err, and when it is about an argument as one about field: for an
+// operation whose other arguments the client did not choose.
+func about(field string, err error) error {
+	if field != "" && errors.Is(err, mfa.ErrInvalid) {
+		return &fieldError{field, err}
+	}
+	return err
+}
+
 // A problem is an answer to a request that failed (RFC 9457). Its type is always
 // about:blank: what sort of problem it is its reason says.
 type problem struct {
@@ -29,6 +66,8 @@ type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Reason string `json:"reason"`
+	// Field is what a 400 is about, where that is known.
+	Field string `json:"field,omitempty"`
 	// RetryAfter is in seconds.
 	RetryAfter int `json:"retry_after,omitempty"`
 	// Unmet is what a new password misses.
@@ -81,6 +120,9 @@ func problemOf(r *http.Request, err error) problem {
 	}
 	if e, ok := errors.AsType[*mfa.WeakPasswordError](err); ok {
 		p.Unmet = requirementsOf(e.Unmet)
+	}
+	if p.Status == http.StatusBadRequest {
+		p.Field = fieldOf(err)
 	}
 	p.Title = http.StatusText(p.Status)
 	return p

@@ -56,14 +56,15 @@ func settingsRoutes() []route {
 		}),
 		op(http.MethodPost, "/session/enter", func(c *call, in orgOnly) (outcome, error) {
 			s, err := c.enter(in.Org)
-			return c.led(mfa.Outcome{Session: s}, err)
+			return c.led(mfa.Outcome{Session: s}, about("org", err))
 		}),
 		withSession(http.MethodPost, "/session/step-up", func(c *call, s *mfa.Session, in purposeOnly) (outcome, error) {
 			to, err := in.Purpose.to()
 			if err != nil {
 				return outcome{}, err
 			}
-			return c.led(s.StepUp(c.r.Context(), to, ""))
+			out, err := c.led(s.StepUp(c.r.Context(), to, ""))
+			return out, about("purpose."+in.Purpose.field(), err)
 		}),
 		withSession(http.MethodPost, "/session/sign-out", (*call).signOut),
 		withSession(http.MethodPost, "/session/codes", func(c *call, s *mfa.Session, in passwordOnly) (outcome, error) {
@@ -75,10 +76,12 @@ func settingsRoutes() []route {
 		withSession(http.MethodPost, "/session/password/check", func(c *call, s *mfa.Session, in passwordOnly) (requirements, error) {
 			return c.check(s.User(), in)
 		}),
-		setting("/session/totp/rename", func(ctx context.Context, s *mfa.Session, in idLabel) error { return s.RenameTOTP(ctx, in.ID, in.Label) }),
+		setting("/session/totp/rename", func(ctx context.Context, s *mfa.Session, in idLabel) error {
+			return about("label", s.RenameTOTP(ctx, in.ID, in.Label))
+		}),
 		setting("/session/totp/remove", func(ctx context.Context, s *mfa.Session, in idOnly) error { return s.RemoveTOTP(ctx, in.ID) }),
 		setting("/session/method", func(ctx context.Context, s *mfa.Session, in methodOn) error {
-			return s.SetMethod(ctx, in.Method, in.On)
+			return about("method", s.SetMethod(ctx, in.Method, in.On))
 		}),
 		setting("/session/ask-at-sign-in", func(ctx context.Context, s *mfa.Session, in onOnly) error { return s.SetAskAtSignIn(ctx, in.On) }),
 		setting("/session/revoke", func(ctx context.Context, s *mfa.Session, in ids) error { return s.Revoke(ctx, in.IDs...) }),

@@ -75,32 +75,38 @@ func goalOf(p mfa.Purpose) goal {
 	return goal{Type: "confirm", Action: &action}
 }
 
+// field returns the name of the field that goes with the type, "" for no type.
+func (p goal) field() string {
+	return map[string]string{"administer": "org", "enter": "org", "confirm": "action", "enroll": "method"}[p.Type]
+}
+
 // to returns what goalOf was given. A sign-in begins elsewhere.
 func (p goal) to() (mfa.Purpose, error) {
-	malformed := &badRequest{http.StatusBadRequest, "malformed"}
-	one := func(field *string) bool {
-		for _, f := range []*string{p.Org, p.Action, p.Method} {
-			if f != field && f != nil {
-				return false
-			}
-		}
-		return field != nil
+	want := p.field()
+	if want == "" {
+		return mfa.Purpose{}, malformed("purpose.type")
 	}
-	switch {
-	case p.Type == "administer" && one(p.Org):
+	for _, f := range []struct {
+		name  string
+		value *string
+	}{{"org", p.Org}, {"action", p.Action}, {"method", p.Method}} {
+		if (f.value != nil) != (f.name == want) {
+			return mfa.Purpose{}, malformed("purpose." + f.name)
+		}
+	}
+	switch p.Type {
+	case "administer":
 		return mfa.ToAdminister(*p.Org), nil
-	case p.Type == "enter" && one(p.Org):
+	case "enter":
 		return mfa.ToEnter(*p.Org), nil
-	case p.Type == "confirm" && one(p.Action):
+	case "confirm":
 		return mfa.ToConfirm(*p.Action), nil
-	case p.Type == "enroll" && one(p.Method):
-		var m mfa.Method
-		if err := m.UnmarshalText([]byte(*p.Method)); err != nil {
-			return mfa.Purpose{}, malformed
-		}
-		return mfa.ToEnroll(m), nil
 	}
-	return mfa.Purpose{}, malformed
+	var m mfa.Method
+	if err := m.UnmarshalText([]byte(*p.Method)); err != nil {
+		return mfa.Purpose{}, malformed("purpose.method")
+	}
+	return mfa.ToEnroll(m), nil
 }
 
 // A sent is mfa.Sent.
@@ -211,7 +217,7 @@ func (c *call) signIn(in credentials) (outcome, error) {
 // about to choose.
 func (c *call) check(user string, in passwordOnly) (requirements, error) {
 	all, err := c.api.web.guard.CheckPassword(c.r.Context(), user, in.Password)
-	return requirements{requirementsOf(all)}, err
+	return requirements{requirementsOf(all)}, about("password", err)
 }
 
 // recover answers the same for every login, before anything is done that depends on
@@ -284,7 +290,12 @@ func pendingRoutes() []route {
 			return c.led(p.ConfirmTOTP(c.r.Context(), in.Code))
 		}),
 		withFlow(http.MethodPost, "/pending/address", func(c *call, p *mfa.Pending, in address) (outcome, error) {
-			return c.wentTo(p)(p.StartAddress(c.r.Context(), in.Method, in.Address))
+			field := "address"
+			if in.Method != mfa.EmailCode && in.Method != mfa.SMSCode {
+				field = "method"
+			}
+			out, err := c.wentTo(p)(p.StartAddress(c.r.Context(), in.Method, in.Address))
+			return out, about(field, err)
 		}),
 		withFlow(http.MethodGet, "/pending/codes", func(c *call, p *mfa.Pending, _ none) (codes, error) {
 			if p.BackupCodes().Len() == 0 {
@@ -329,7 +340,7 @@ func (c *call) wentTo(p *mfa.Pending) func(mfa.Sent, error) (outcome, error) {
 func (c *call) startTOTP(p *mfa.Pending, in labelOnly) (setup, error) {
 	s, err := p.StartTOTP(c.r.Context(), in.Label)
 	if err != nil {
-		return setup{}, err
+		return setup{}, about("label", err)
 	}
 	svg, err := s.SVG()
 	if err != nil {
