@@ -174,7 +174,7 @@ func (a *API) SignIn(r *http.Request, user string, first mfa.First) mfa.SignIn {
 		return a.web.SignIn(r, user, first)
 	}
 	in := mfa.SignIn{User: user, First: first, Client: a.web.Client(r), Browsers: r.Header.Values(browserHeader)}
-	for _, token := range []string{a.sessionToken(r), a.pendingToken(r)} {
+	for _, token := range []string{bearerToken(r), r.Header.Get(pendingHeader)} {
 		if token != "" {
 			in.Presented = append(in.Presented, token)
 		}
@@ -254,10 +254,14 @@ const (
 	browserHeader = "Mfa-Browser"
 )
 
-func (a *API) sessionToken(r *http.Request) string {
+func (a *API) sessionToken(r *http.Request) (string, error) {
 	if !a.bearer {
-		return a.web.cookie(r, sessionCookie)
+		return a.web.sessionToken(r)
 	}
+	return bearerToken(r), nil
+}
+
+func bearerToken(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") { // RFC 9110 section 11.1: in any case
 		return ""
@@ -265,9 +269,9 @@ func (a *API) sessionToken(r *http.Request) string {
 	return token
 }
 
-func (a *API) pendingToken(r *http.Request) string {
+func (a *API) pendingToken(r *http.Request, session string) (string, error) {
 	if !a.bearer {
-		return a.web.cookie(r, pendingCookie)
+		return a.web.pendingToken(r, session)
 	}
-	return r.Header.Get(pendingHeader)
+	return r.Header.Get(pendingHeader), nil
 }

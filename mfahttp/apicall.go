@@ -82,12 +82,20 @@ func withFlow[In, Out any](method, path string, do func(*call, *mfa.Pending, In)
 
 // session loads the session that the request presents, for SessionFrom too.
 func (c *call) session() (*mfa.Session, error) {
-	return c.hold(c.api.web.guard.Session(c.r.Context(), c.api.sessionToken(c.r), c.api.web.Client(c.r)))
+	token, err := c.api.sessionToken(c.r)
+	if err != nil {
+		return nil, err
+	}
+	return c.hold(c.api.web.guard.Session(c.r.Context(), token, c.api.web.Client(c.r)))
 }
 
 // enter is session at a door.
 func (c *call) enter(org string) (*mfa.Session, error) {
-	return c.hold(c.api.web.guard.Enter(c.r.Context(), c.api.sessionToken(c.r), org, c.api.web.Client(c.r)))
+	token, err := c.api.sessionToken(c.r)
+	if err != nil {
+		return nil, err
+	}
+	return c.hold(c.api.web.guard.Enter(c.r.Context(), token, org, c.api.web.Client(c.r)))
 }
 
 func (c *call) hold(s *mfa.Session, err error) (*mfa.Session, error) {
@@ -101,7 +109,15 @@ func (c *call) hold(s *mfa.Session, err error) (*mfa.Session, error) {
 // pending loads the flow that the request presents, for PendingFrom too.
 func (c *call) pending() (*mfa.Pending, error) {
 	a := c.api
-	p, err := a.web.guard.Pending(c.r.Context(), a.pendingToken(c.r), a.sessionToken(c.r), a.web.Client(c.r))
+	session, err := a.sessionToken(c.r)
+	if err != nil {
+		return nil, err
+	}
+	token, err := a.pendingToken(c.r, session)
+	if err != nil {
+		return nil, err
+	}
+	p, err := a.web.guard.Pending(c.r.Context(), token, session, a.web.Client(c.r))
 	if err != nil {
 		return nil, err
 	}

@@ -24,14 +24,18 @@ const (
 // browsers returns the entries that the request presents. What is none is dropped:
 // anybody can write a cookie, and it must not keep anybody from signing in.
 func (a *Adapter) browsers(r *http.Request) []string {
-	value := a.cookie(r, browsersCookie)
-	if len(value) > maxBrowsers*(maxEntry+1) {
-		return nil
+	var cookies [][]string
+	for _, value := range a.cookies(r, browsersCookie) {
+		if len(value) <= maxBrowsers*(maxEntry+1) {
+			cookies = append(cookies, strings.Split(value, "."))
+		}
 	}
 	var entries []string
-	for entry := range strings.SplitSeq(value, ".") {
-		if len(entries) < maxBrowsers && isEntry(entry) && !slices.Contains(entries, entry) {
-			entries = append(entries, entry)
+	for i := range maxBrowsers { // of each in turn: a second cookie, which somebody planted, does not hide the first
+		for _, all := range cookies {
+			if i < len(all) && len(entries) < maxBrowsers && isEntry(all[i]) && !slices.Contains(entries, all[i]) {
+				entries = append(entries, all[i])
+			}
 		}
 	}
 	return entries

@@ -1,8 +1,12 @@
 package mfahttp
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"time"
+
+	"github.com/seed-1320b244/mfa"
 )
 
 // The names of the cookies. The prefix makes a browser refuse them without
@@ -38,21 +42,74 @@ func (a *Adapter) cookieName(name string) string {
 	return name
 }
 
-// cookie returns the token that the request presents, or "".
-func (a *Adapter) cookie(r *http.Request, name string) string {
+// maxTwins is how many cookies of one name are looked at.
+const maxTwins = 4
+
+// cookies returns what the request presents under a name: one token at most, unless
+// somebody planted another. See one.
+func (a *Adapter) cookies(r *http.Request, name string) (all []string) {
 	if a.tokens != nil && name != browsersCookie {
-		return a.tokens.Token(r, name)
+		if token := a.tokens.Token(r, name); token != "" {
+			all = append(all, token)
+		}
+		return all
 	}
-	c, err := r.Cookie(a.cookieName(name))
-	if err != nil {
-		return ""
+	for _, c := range r.CookiesNamed(a.cookieName(name)) {
+		if c.Value != "" && len(all) < maxTwins && !slices.Contains(all, c.Value) {
+			all = append(all, c.Value)
+		}
 	}
-	return c.Value
+	return all
 }
 
-// setCookie gives the browser a token, unless it is the one it presented.
+// one returns the token among those of a name that good takes, "" for none.
+//
+// The prefix keeps others from setting a cookie of the name, but a browser of before
+// 2023 takes a cookie without a name from a subdomain, whose value is
+// "__Host-mfa_session=x", and sends that value alone. Which of two is the real one no
+// order tells: longer paths come first, and then older cookies (RFC 6265 section 5.4),
+// and who plants one chooses both. So what is no good hides nothing: otherwise he signs
+// the user out. And of two that are good none is taken: otherwise he signs her in as
+// himself, and what she then enters is his. She is asked to sign in, which ends both.
+// Where all that is presented is planted this does not help.
+func one(tokens []string, good func(string) error) (string, error) {
+	if len(tokens) == 1 {
+		return tokens[0], nil // whoever asked finds out
+	}
+	found := ""
+	for _, token := range tokens {
+		switch err := good(token); {
+		case errors.Is(err, mfa.ErrNoSession), errors.Is(err, mfa.ErrNoPending), errors.Is(err, mfa.ErrRefused):
+		case err != nil: // it may be the real one
+			return "", err
+		case found != "":
+			return "", nil
+		default:
+			found = token
+		}
+	}
+	return found, nil
+}
+
+// sessionToken returns the token of the session that the request presents.
+func (a *Adapter) sessionToken(r *http.Request) (string, error) {
+	return one(a.cookies(r, sessionCookie), func(token string) error {
+		_, err := a.guard.Session(r.Context(), token, a.Client(r))
+		return err
+	})
+}
+
+// pendingToken returns the token of the flow that the request presents beside session.
+func (a *Adapter) pendingToken(r *http.Request, session string) (string, error) {
+	return one(a.cookies(r, pendingCookie), func(token string) error {
+		_, err := a.guard.Pending(r.Context(), token, session, a.Client(r))
+		return err
+	})
+}
+
+// setCookie gives the browser a token, unless it is one that it presented.
 func (a *Adapter) setCookie(w http.ResponseWriter, r *http.Request, name, token string, expires time.Time) {
-	if a.cookie(r, name) == token {
+	if slices.Contains(a.cookies(r, name), token) {
 		return
 	}
 	life := max(time.Second, expires.Sub(a.now()))
@@ -68,7 +125,7 @@ func (a *Adapter) setCookie(w http.ResponseWriter, r *http.Request, name, token 
 // clearCookie takes a token from the browser that presented one.
 func (a *Adapter) clearCookie(w http.ResponseWriter, r *http.Request, name string) {
 	switch {
-	case a.cookie(r, name) == "":
+	case len(a.cookies(r, name)) == 0:
 	case a.tokens != nil:
 		a.tokens.SetToken(w, r, name, "", 0)
 	default:

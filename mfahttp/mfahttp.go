@@ -145,16 +145,16 @@ func newAdapter(c Config, pages bool) (*Adapter, error) {
 	return a, nil
 }
 
+// maxPresented is how many tokens SignIn.Presented takes.
+const maxPresented = 4
+
 // SignIn returns what Guard.SignIn needs to know of the request in which the
 // host has just proven user's first factor. Where the user was heading is the
 // form value "to", which the sign-in page was shown with.
 func (a *Adapter) SignIn(r *http.Request, user string, first mfa.First) mfa.SignIn {
 	in := mfa.SignIn{User: user, First: first, Client: a.Client(r), Return: heading(r)}
-	for _, token := range []string{a.cookie(r, sessionCookie), a.cookie(r, pendingCookie)} {
-		if token != "" {
-			in.Presented = append(in.Presented, token)
-		}
-	}
+	sessions, flows := a.cookies(r, sessionCookie), a.cookies(r, pendingCookie)
+	in.Presented = slices.Concat(sessions[:min(len(sessions), maxPresented/2)], flows[:min(len(flows), maxPresented/2)])
 	for _, entry := range a.browsers(r) {
 		in.Browsers = append(in.Browsers, entry[markLen:])
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,7 +59,7 @@ func (a *Adapter) keep(w http.ResponseWriter, r *http.Request, out mfa.Outcome) 
 	switch {
 	case out.Session == nil:
 		a.setCookie(w, r, pendingCookie, out.Pending.Token(), out.Pending.Expires())
-	case out.Session.Token() != a.cookie(r, sessionCookie):
+	case !slices.Contains(a.cookies(r, sessionCookie), out.Session.Token()):
 		a.setCookie(w, r, sessionCookie, out.Session.Token(), out.Session.Expires())
 		a.clearCookie(w, r, pendingCookie)
 		a.keepBrowser(w, r, out.Session.User(), out.Browser())
@@ -119,15 +120,14 @@ func (a *Adapter) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	switch {
 	case errors.Is(err, mfa.ErrNoSession):
-		a.over(w, r, a.cookie(r, sessionCookie), back(r), err)
+		a.over(w, r, sessionCookie, back(r), err)
 	case errors.Is(err, mfa.ErrNoPending):
-		token := a.cookie(r, pendingCookie)
 		switch _, lost := a.session(r); {
 		case errors.Is(lost, mfa.ErrNoSession):
-			a.over(w, r, token, heading(r), err)
+			a.over(w, r, pendingCookie, heading(r), err)
 		case lost != nil:
 			a.fail(w, r, lost)
-		case token == "", mfa.ReasonOf(err) == mfa.ReasonAlreadyCompleted:
+		case len(a.cookies(r, pendingCookie)) == 0, mfa.ReasonOf(err) == mfa.ReasonAlreadyCompleted:
 			// The browser's back button, or a second click on a button whose first
 			// one was answered.
 			a.show(w, r, a.pages.Home, http.StatusForbidden, err)
@@ -200,10 +200,11 @@ func seconds(e *mfa.ThrottledError) string {
 	return strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds())))
 }
 
-// over shows the sign-in page. Who presented no token had nothing that could end.
-func (a *Adapter) over(w http.ResponseWriter, r *http.Request, token, to string, err error) {
+// over shows the sign-in page. Who presented no token under name had nothing that could
+// end.
+func (a *Adapter) over(w http.ResponseWriter, r *http.Request, name, to string, err error) {
 	word := ProblemOver
-	if token == "" {
+	if len(a.cookies(r, name)) == 0 {
 		word = ""
 	}
 	a.show(w, r, a.pages.SignIn, http.StatusUnauthorized, err, "error", string(word), "to", to)

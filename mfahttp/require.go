@@ -31,7 +31,11 @@ func withPending(r *http.Request, p *mfa.Pending) *http.Request {
 
 // session returns the session that the request's cookie names.
 func (a *Adapter) session(r *http.Request) (*mfa.Session, error) {
-	return a.guard.Session(r.Context(), a.cookie(r, sessionCookie), a.Client(r))
+	token, err := a.sessionToken(r)
+	if err != nil {
+		return nil, err
+	}
+	return a.guard.Session(r.Context(), token, a.Client(r))
 }
 
 // RequireSession serves next to signed-in users, who are in SessionFrom, and
@@ -47,7 +51,11 @@ func (a *Adapter) RequireSession(next http.Handler) http.Handler {
 // checks that.
 func (a *Adapter) RequireEntry(org func(*http.Request) string, next http.Handler) http.Handler {
 	return a.require(next, func(r *http.Request) (*mfa.Session, error) {
-		return a.guard.Enter(r.Context(), a.cookie(r, sessionCookie), org(r), a.Client(r))
+		token, err := a.sessionToken(r)
+		if err != nil {
+			return nil, err
+		}
+		return a.guard.Enter(r.Context(), token, org(r), a.Client(r))
 	})
 }
 
@@ -102,7 +110,15 @@ func (a *Adapter) RequirePending(next http.Handler, steps ...mfa.Step) http.Hand
 }
 
 func (a *Adapter) pending(r *http.Request) (*mfa.Pending, error) {
-	return a.guard.Pending(r.Context(), a.cookie(r, pendingCookie), a.cookie(r, sessionCookie), a.Client(r))
+	session, err := a.sessionToken(r)
+	if err != nil {
+		return nil, err
+	}
+	token, err := a.pendingToken(r, session)
+	if err != nil {
+		return nil, err
+	}
+	return a.guard.Pending(r.Context(), token, session, a.Client(r))
 }
 
 // StepUp begins the proof or the enrollment that Pages.StepUp announced: a POST to

@@ -123,7 +123,7 @@ func TestPlantedCookies(t *testing.T) {
 		"mfa_session=" + token, "__Secure-mfa_session=" + token, "__host-mfa_session=" + token, "__HOST-mfa_session=" + token, "__Host-mfa_Session=" + token,
 		"=__Host-mfa_session=" + token, "\u2000__Host-mfa_session=" + token, "\u00a0__Host-mfa_session=" + token, "\x85__Host-mfa_session=" + token,
 		"__Host-mfa_session[]=" + token, `"__Host-mfa_session"=` + token, "$Version=1, __Host-mfa_session=" + token, "mfa_pending=" + token, "__Host-mfa_pending=" + token,
-		"__Host-mfa_browsers=" + token, "a=b,__Host-mfa_session=" + token, "__Host-mfa%5fsession=" + token,
+		"__Host-mfa_browsers=" + token, "=__Host-mfa_pending=" + token, "__Host-mfa_session=x", "__Host-mfa_session=" + mallory.cookies["__Host-mfa_browsers"], "a=b,__Host-mfa_session=" + token, "__Host-mfa%5fsession=" + token,
 	} {
 		if a := w.send(request("GET", "/account/security", "", "Cookie: "+planted)); a.status != http.StatusSeeOther || len(a.cookies) > 0 {
 			t.Errorf("%q alone: %d, cookies %v", planted, a.status, a.cookies)
