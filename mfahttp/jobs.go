@@ -13,6 +13,10 @@ import (
 // fills the memory. It is in memory: what waits when the process is killed is lost,
 // and whoever asked for a link asks again.
 //
+// Whether there is room tells nothing of the account that somebody asks about. How fast
+// the queue empties does, since a mail takes longer than none: whoever keeps it full,
+// from many networks, can measure that.
+//
 // NewJobs starts nothing: the host calls Run, and Add after that or before.
 type Jobs struct {
 	queue  chan func(context.Context) error
