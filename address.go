@@ -2,8 +2,10 @@ package mfa
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/seed-1320b244/mfa/internal/e164"
 	"github.com/seed-1320b244/mfa/internal/email"
@@ -187,10 +189,20 @@ func (s *state) tellReplaced(m Method, old string) error {
 	return nil
 }
 
-// mark tells the marker that the user holds a factor, before the first is true.
+// mark tells the marker that the user holds a factor, before the first is true. An
+// account is made before that: a mark without one would shut her out for good.
 func (s *state) mark(ctx context.Context) error {
 	if s.account.data.holds() || s.g.marker == nil {
 		return nil
+	}
+	if s.account.rec.Version == "" {
+		w := Write{Record: s.g.seal(s.accountKey(), time.Time{}, account{V: recordVersion})}
+		if err := s.g.commit(ctx, []Write{w}); errors.Is(err, ErrConflict) {
+			return errChanged
+		} else if err != nil {
+			return &unavailable{"commit", ReasonStoreFailed, err}
+		}
+		s.account.rec = w.Record
 	}
 	if err := s.g.marker.MarkEnrolled(ctx, s.user.ID, true); err != nil {
 		return &unavailable{"tell the marker", ReasonDirectoryFailed, err}

@@ -110,7 +110,7 @@ func pause(ctx context.Context, n int) error {
 	}
 }
 
-// errChanged makes run load again: the store was read twice and changed between.
+// errChanged makes run load again: somebody else wrote what the attempt had read.
 var errChanged = errors.New("mfa: changed while reading")
 
 // issue is one attempt that went to the store.

@@ -108,6 +108,71 @@ func TestR32_HistoryAlone(t *testing.T) {
 	}
 }
 
+// TestR32_NothingBeginsAgain: what ends something, or is told of a user, does not
+// begin an account in place of one that is gone. Reset does, and asks to enroll.
+func TestR32_NothingBeginsAgain(t *testing.T) {
+	ctx := t.Context()
+	first := mfa.PasswordFirst()
+	desk := func(l *lab) *mfa.Admin { return l.Guard.Operator("desk", "") }
+	for name, do := range map[string]func(*lab, *mfa.Pending) error{
+		"sign out": func(l *lab, _ *mfa.Pending) error { return l.session.SignOut(ctx) },
+		"cancel":   func(_ *lab, p *mfa.Pending) error { return p.Cancel(ctx) },
+		"another's sign-in": func(l *lab, p *mfa.Pending) error {
+			out, err := l.Guard.SignIn(ctx, mfa.SignIn{User: "bob", First: first, Presented: []string{p.Token()}})
+			if err != nil || out.Session == nil {
+				t.Errorf("bob is kept out: %v", err)
+			}
+			_, err = l.Guard.Export(ctx, "ann")
+			return err
+		},
+		"disable":             func(l *lab, _ *mfa.Pending) error { return l.Guard.Disable(ctx, "ann") },
+		"credentials changed": func(l *lab, _ *mfa.Pending) error { return l.Guard.CredentialsChanged(ctx, "ann") },
+		"import":              func(l *lab, _ *mfa.Pending) error { _, err := l.Guard.Import(ctx, "ann", mfa.Import{}); return err },
+		"end sessions":        func(l *lab, _ *mfa.Pending) error { return desk(l).EndSessions(ctx, "ann") },
+		"new password":        func(l *lab, _ *mfa.Pending) error { return desk(l).RequirePasswordChange(ctx, "ann") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			p := l.pending(t, l.flow(t))
+			account := recordOf(t, l.Config.Store, "ann", "account")
+			gone := mfa.Write{Record: mfa.Record{Key: account.Key}, IfVersion: account.Version}
+			if err := l.Config.Store.Commit(ctx, gone); err != nil {
+				t.Fatal(err)
+			}
+			wants(t, do(l, p), mfa.ErrUnavailable, mfa.ReasonRecordMissing)
+			_, err := l.signIn(t, "ann")
+			wants(t, err, mfa.ErrUnavailable, mfa.ReasonRecordMissing)
+			if err := desk(l).Reset(ctx, "ann"); err != nil {
+				t.Fatal(err)
+			}
+			out, err := l.signIn(t, "ann")
+			atStep(t, out, err, mfa.StepEnroll, mfa.TOTP)
+		})
+	}
+}
+
+// TestR32_ImportInterrupted: an import that ends between the mark and its commit can
+// be run again.
+func TestR32_ImportInterrupted(t *testing.T) {
+	k, m, store := newMarked(t)
+	in := mfa.Import{TOTP: []string{"otpauth://totp/x:alice?issuer=x&secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}}
+	for n := 1; n < 9; n++ {
+		k.Config.Store = mfatest.FailCall(store, n, mfatest.FaultBefore)
+		g, err := mfa.New(k.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done, err := g.Import(t.Context(), "alice", in)
+		if err == nil {
+			if !done.Written || !m.enrolled["alice"] || n < 3 {
+				t.Errorf("at call %d: %+v, marked %t", n, done, m.enrolled["alice"])
+			}
+			return
+		}
+	}
+	t.Error("never written")
+}
+
 // TestR32_MarkFollows: the mark is set before a factor counts and taken back after
 // the last is gone; a marker that fails binds nothing.
 func TestR32_MarkFollows(t *testing.T) {

@@ -127,10 +127,7 @@ func (a *passwordAttempt) load(ctx context.Context, now time.Time) (*state, erro
 	}
 	s := a.g.newState(now, a.in.Client, a.user.ID)
 	s.user, s.asked = a.user, true
-	if err := s.list(ctx); err != nil {
-		return nil, err
-	}
-	return s, s.present(ctx)
+	return s, s.list(ctx)
 }
 
 // miss answers for nobody and for somebody whose password is locked. It writes as

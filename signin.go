@@ -289,7 +289,7 @@ func (g *Guard) endForeign(ctx context.Context, in SignIn) error {
 			}
 			err = g.endToken(ctx, t, in.Client, text)
 			switch ReasonOf(err) {
-			case ReasonTampered, ReasonUnknownKey, ReasonNewerRecord, ReasonMalformedRecord:
+			case ReasonTampered, ReasonUnknownKey, ReasonNewerRecord, ReasonMalformedRecord, ReasonRecordMissing:
 				// Nobody can use it as long as its account is like that, and it is no
 				// reason to keep another user out of this browser.
 			default:

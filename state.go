@@ -66,10 +66,7 @@ func (g *Guard) load(ctx context.Context, now time.Time, c Client, user string) 
 	if err := s.directory(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.list(ctx); err != nil {
-		return nil, err
-	}
-	return s, s.present(ctx)
+	return s, s.list(ctx)
 }
 
 // directory asks the host about the user.
@@ -89,9 +86,10 @@ func (s *state) directory(ctx context.Context) error {
 }
 
 // present returns an error when the account record is absent although there was
-// one: loss is not innocence.
+// one: loss is not innocence. Whatever writes an account where there is none would
+// begin an innocent one, so that it is asked even of what only ends something.
 func (s *state) present(ctx context.Context) error {
-	if s.account.rec.Version != "" {
+	if s.account.rec.Version != "" || s.anew || s.user.ID == "" {
 		return nil
 	}
 	marked := s.history.rec.Version != "" // no user has a history without an account
@@ -107,14 +105,12 @@ func (s *state) present(ctx context.Context) error {
 	return nil
 }
 
-// list reads everything of the user in one snapshot, in place of whatever was
-// read before.
+// list reads everything of the user in one snapshot.
 func (s *state) list(ctx context.Context) error {
 	records, err := s.g.store.List(ctx, s.owner)
 	if err != nil {
 		return &unavailable{"list records", ReasonStoreFailed, err}
 	}
-	s.sessions, s.pendings, s.browsers, s.links, s.debris, s.unreadable = nil, nil, nil, nil, nil, nil
 	s.account, s.history = stored[account]{rec: Record{Key: s.accountKey()}}, stored[past]{rec: Record{Key: s.historyKey()}}
 	for _, r := range records {
 		if err := s.sort(r); err != nil {
@@ -124,7 +120,7 @@ func (s *state) list(ctx context.Context) error {
 	slices.SortFunc(s.sessions, func(a, b stored[sessionData]) int { return order(a.data.Created, b.data.Created, a.rec, b.rec) })
 	slices.SortFunc(s.pendings, func(a, b stored[pendingData]) int { return order(a.data.Created, b.data.Created, a.rec, b.rec) })
 	slices.SortFunc(s.browsers, func(a, b stored[browserData]) int { return order(a.data.Created, b.data.Created, a.rec, b.rec) })
-	return nil
+	return s.present(ctx)
 }
 
 // sort puts one record where it belongs. A row that is no record of this library
