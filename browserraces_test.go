@@ -241,3 +241,41 @@ func fullLab(t *testing.T, more int) *lab {
 func unreadableID(n int) string {
 	return "unreadable-" + string(rune('A'+n%26)) + string(rune('a'+n/26))
 }
+
+// TestR28_MoreThanACommit: what takes several commits, because somebody put rows
+// back, is entered once, with the first, and not done before the last, whichever of
+// them the store does not answer.
+func TestR28_MoreThanACommit(t *testing.T) {
+	for name, do := range map[string]func(context.Context, *mfa.Guard) error{
+		"reset":    func(ctx context.Context, g *mfa.Guard) error { return g.Operator("ops", "").Reset(ctx, "ann") },
+		"sessions": func(ctx context.Context, g *mfa.Guard) error { return g.Operator("ops", "").EndSessions(ctx, "ann") },
+		"changed":  func(ctx context.Context, g *mfa.Guard) error { return g.CredentialsChanged(ctx, "ann") },
+		"disable":  func(ctx context.Context, g *mfa.Guard) error { return g.Disable(ctx, "ann") },
+	} {
+		for _, fault := range []mfatest.Fault{mfatest.FaultAfter, mfatest.FaultConflict} {
+			for n := 1; n <= 4; n++ {
+				l := fullLab(t, 90)
+				was := len(l.activity(t))
+				store := mfatest.FailCommit(l.Config.Store, n, fault)
+				l.under(t, func(c *mfa.Config) { c.Store = store })
+				l.Events.Take()
+				if err := do(t.Context(), l.Guard); err != nil || store.Fired() != (n < 4) {
+					t.Fatalf("%s, commit %d: fault %t, %v", name, n, store.Fired(), err)
+				}
+				if left := l.kinds(t, mfa.SessionKind) + l.kinds(t, mfa.PendingKind) + l.kinds(t, mfa.BrowserKind); left != 0 {
+					t.Errorf("%s, commit %d fails (%v): %d are left", name, n, fault, left)
+				}
+				if now, told := l.activity(t), len(l.Events.Take()); len(now) != was+1 || told != 1 {
+					t.Errorf("%s, commit %d fails (%v): %d entries, %d events", name, n, fault, len(now)-was, told)
+				}
+			}
+		}
+	}
+}
+
+// activity returns the entries of ann, oldest first.
+func (l *lab) activity(t *testing.T) []mfa.HistoryEntry {
+	t.Helper()
+	past, recent := recordOf(t, l.Config.Store, "ann", "history"), recordOf(t, l.Config.Store, "ann", "account")
+	return append(l.entries(t, past), l.entries(t, recent)...)
+}

@@ -41,6 +41,7 @@ const (
 func run[T any](ctx context.Context, g *Guard, p persistence, try attempt[T]) (T, error) {
 	var zero T
 	var issued []issue[T]
+	var begun *issue[T] // it stands, and there is more to end
 	for n := 0; p == untilEnded || n < maxAttempts; n++ {
 		if err := pause(ctx, n); err != nil {
 			return zero, &unavailable{"wait for other operations", ReasonBusy, err}
@@ -51,6 +52,9 @@ func run[T any](ctx context.Context, g *Guard, p persistence, try attempt[T]) (T
 		}
 		var writes []Write
 		if s != nil && answers(refusal) {
+			if begun != nil {
+				s.entries, s.events, s.notices = nil, begun.events, begun.notices
+			}
 			var err error
 			if writes, err = s.commit(); err != nil {
 				return zero, err
@@ -58,7 +62,7 @@ func run[T any](ctx context.Context, g *Guard, p persistence, try attempt[T]) (T
 		}
 		now := issue[T]{writes: writes, answer: answer, refusal: refusal}
 		if s != nil && answers(refusal) {
-			now.events, now.notices = s.events, s.notices
+			now.events, now.notices, now.more = s.events, s.notices, s.more
 		}
 		if len(writes) == 0 {
 			// An earlier attempt may have been applied after all, and be the reason
@@ -69,18 +73,16 @@ func run[T any](ctx context.Context, g *Guard, p persistence, try attempt[T]) (T
 			return now.told(ctx, g)
 		}
 		issued = append(issued[max(0, len(issued)-maxAttempts+1):], now)
-		err := g.commit(ctx, writes)
-		if err == nil && s.more {
-			issued, n = nil, 0 // another 64 records to end
-			continue
+		applied, err := &now, g.commit(ctx, writes)
+		if err != nil {
+			var err2 error
+			if applied, err2 = settle(ctx, g, issued); err2 != nil {
+				return zero, &unavailable{"read after an unclear commit", ReasonStoreFailed, errors.Join(err, err2)}
+			}
 		}
-		if err == nil {
-			return now.told(ctx, g)
-		}
-		applied, err2 := settle(ctx, g, issued)
 		switch {
-		case err2 != nil:
-			return zero, &unavailable{"read after an unclear commit", ReasonStoreFailed, errors.Join(err, err2)}
+		case applied != nil && applied.more:
+			issued, n, begun = nil, 0, applied // another 64 records to end
 		case applied != nil:
 			return applied.told(ctx, g)
 		case !errors.Is(err, ErrConflict):
@@ -120,6 +122,7 @@ type issue[T any] struct {
 	notices []Message
 	answer  T
 	refusal error
+	more    bool // see state
 }
 
 // told reports the events, sends the notices and gives the answer.

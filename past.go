@@ -104,16 +104,17 @@ func (s *state) remember(e entry) {
 		s.put(s.history.rec, time.Time{}, s.history.data)
 		return
 	}
-	s.account.data.Recent.add(encode(e))
-	s.touched = true
+	s.entries, s.touched = append(s.entries, encode(e)), true
 }
 
-// fileAway moves what waits in the account to the history when it is much; at once
+// fileAway adds the entries to those that wait in the account, and moves them to the
+// history when they are much; at once
 // when there is none yet, because a history tells that there was an account, should
 // that be lost; and when the account moves to another key, so that both are readable
 // with the same.
 func (s *state) fileAway() {
 	recent, waiting := &s.account.data.Recent, 0
+	recent.add(s.entries...)
 	for _, e := range recent.Entries {
 		waiting += len(e)
 	}

@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,6 +50,7 @@ type state struct {
 	ending  bool // everything ends, in several commits if need be
 	more    bool // and this is not the last
 	writes  []Write
+	entries []json.RawMessage // for the account
 	events  []Event
 	notices []Message
 }
