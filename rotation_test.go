@@ -260,3 +260,16 @@ func TestTokens_ForgedCostNoRead(t *testing.T) {
 		}
 	}
 }
+
+// TestR26_ForgetAfterRotation: R26 writes anew what it finds under an older key, and
+// of a user who is forgotten only the tombstone.
+func TestR26_ForgetAfterRotation(t *testing.T) {
+	e := newEnrolled(t)
+	withKeys(t, e.Kit, e.new+" "+e.old)
+	if err := e.Guard.Forget(t.Context(), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if left := recordsOf(t, e.Config.Store, "ann"); len(left) != 1 {
+		t.Errorf("%d records are left, want the tombstone", len(left))
+	}
+}

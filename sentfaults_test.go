@@ -348,3 +348,82 @@ func TestR5_FailingStoreTellsNoText(t *testing.T) {
 		}
 	}
 }
+
+// A callList is a store that lists the calls of it.
+type callList struct {
+	mfa.Store
+	calls []string
+}
+
+func (s *callList) Get(ctx context.Context, keys ...mfa.Key) ([]mfa.Record, error) {
+	s.calls = append(s.calls, fmt.Sprint("Get ", keys))
+	return s.Store.Get(ctx, keys...)
+}
+
+func (s *callList) List(ctx context.Context, owner string, kinds ...string) ([]mfa.Record, error) {
+	s.calls = append(s.calls, fmt.Sprint("List ", owner, kinds))
+	return s.Store.List(ctx, owner, kinds...)
+}
+
+func (s *callList) Commit(ctx context.Context, writes ...mfa.Write) error {
+	s.calls = append(s.calls, "Commit "+writes[0].Owner)
+	return s.Store.Commit(ctx, writes...)
+}
+
+// TestR5_SameCalls: whatever a flow leads to, a right code takes the same calls of the
+// store as a wrong one, up to the commit.
+func TestR5_SameCalls(t *testing.T) {
+	stepUp := func(l *lab, to mfa.Purpose) *mfa.Pending {
+		l.Clock.Advance(6 * time.Minute)
+		out, err := l.session.StepUp(t.Context(), to, "")
+		if err != nil || out.Pending == nil {
+			t.Fatalf("%v (%s)", err, mfa.ReasonOf(err))
+		}
+		return out.Pending
+	}
+	app := func(l *lab, _ *mfa.Pending) mfa.Proof { return l.right() }
+	text := func(l *lab, p *mfa.Pending) mfa.Proof { return l.send(t, p, mfa.SMSCode) }
+	for name, c := range map[string]struct {
+		open  func(*lab) *mfa.Pending
+		proof func(*lab, *mfa.Pending) mfa.Proof
+	}{
+		"sign-in":             {func(l *lab) *mfa.Pending { return l.open(t) }, app},
+		"sign-in, first text": {func(l *lab) *mfa.Pending { return l.open(t) }, text},
+		"confirm":             {func(l *lab) *mfa.Pending { return stepUp(l, mfa.ToConfirm("x")) }, app},
+		"confirm, first text": {func(l *lab) *mfa.Pending { return stepUp(l, mfa.ToConfirm("x")) }, text},
+		"before enrolling":    {func(l *lab) *mfa.Pending { return stepUp(l, mfa.ToEnroll(mfa.TOTP)) }, app},
+		"administer":          {func(l *lab) *mfa.Pending { return stepUp(l, mfa.ToAdminister("acme")) }, app},
+		"door": {func(l *lab) *mfa.Pending {
+			rules := fmt.Sprintf(`{"v":1,"e":"x","q":%d,"n":%d}`, mfa.RequireAtDoor, l.Clock.Now().Unix()+1)
+			overwrite(t, l.Config.Store, mfa.SignRecord(l.Guard, mfa.Record{Key: mfa.Key{Owner: "o/acme", Kind: "rules"}, Data: []byte(rules)}))
+			return stepUp(l, mfa.ToEnter("acme"))
+		}, app},
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls := func(wrong bool) []string {
+				l := newLab(t, postal)
+				u := annWith("", annPhone)
+				u.ManagedBy, u.Orgs = "acme", []mfa.Membership{{Org: "acme", Role: mfa.RoleOwner}}
+				l.Users.Add(u)
+				p := c.open(l)
+				pr := c.proof(l, p)
+				if wrong {
+					pr = off(pr)
+				}
+				list := &callList{Store: l.Config.Store}
+				l.under(t, func(c *mfa.Config) { c.Store = list })
+				p, err := l.Guard.Pending(t.Context(), p.Token(), l.session.Token(), mfatest.Laptop())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := p.Verify(t.Context(), pr); wrong == (err == nil) {
+					t.Fatalf("wrong %t: %v (%s)", wrong, err, mfa.ReasonOf(err))
+				}
+				return list.calls[:1+slices.Index(list.calls, "Commit u/ann")] // notices may follow
+			}
+			if right, wrong := calls(false), calls(true); !slices.Equal(right, wrong) {
+				t.Errorf("a right code takes %q, a wrong one %q", right, wrong)
+			}
+		})
+	}
+}
