@@ -187,7 +187,7 @@ const (
 	ReasonForgedToken        Reason = "forged_token"        // no token of this guard, or of another kind
 	ReasonOtherSession       Reason = "other_session"       // the flow belongs to another session, or to one that ended
 	ReasonIssuedBefore       Reason = "issued_before"       // earlier than Config.NotBefore
-	ReasonRecordMissing      Reason = "record_missing"      // an account is gone whose user held a factor
+	ReasonRecordMissing      Reason = "record_missing"      // an account is gone, or the rules of an organization
 	ReasonTampered           Reason = "tampered"            // a record was changed behind the library's back
 	ReasonMalformedRecord    Reason = "malformed_record"    // a record is no JSON of ours
 	ReasonNewerRecord        Reason = "newer_record"        // a record of a later version of the library

@@ -196,12 +196,12 @@ func (f *flow) advance(ctx context.Context) (Outcome, error) {
 		}
 	}
 	if v.allowed() && f.session == nil {
-		return f.begin(ctx)
+		return f.begin()
 	}
 	if v.allowed() {
 		return f.elevate()
 	}
-	if err := f.keep(ctx); err != nil {
+	if err := f.keep(); err != nil {
 		return Outcome{}, err
 	}
 	if v.refused {
@@ -211,7 +211,7 @@ func (f *flow) advance(ctx context.Context) (Outcome, error) {
 }
 
 // keep stages the flow as it stands. The first time it makes room for it.
-func (f *flow) keep(ctx context.Context) error {
+func (f *flow) keep() error {
 	if f.rec.Version != "" {
 		// A flow planted in somebody's browser must not be worth more to whoever
 		// planted it once she has proven her factor there.
@@ -260,7 +260,7 @@ func (s *state) room(limit int) {
 }
 
 // begin stages the session that a sign-in leads to.
-func (f *flow) begin(ctx context.Context) (Outcome, error) {
+func (f *flow) begin() (Outcome, error) {
 	for len(f.sessions) >= f.g.policy.Limits.SessionsPerUser {
 		oldest := f.sessions[0].rec.ID
 		f.endSession(oldest)

@@ -9,9 +9,9 @@ import (
 )
 
 // past is a history as nearly every operation needs it: the entries as they are
-// stored. Each sign-in adds one to fifty and reads none, and for encoding/json to
-// decode and encode them took as long as everything else that a code page does
-// together. Its record is checked all the same: nobody else wrote what is in it.
+// stored. Each step of a sign-in reads the record and looks at none of its fifty, and
+// for encoding/json to decode them took as long as everything else that a code page
+// does together. The record is checked all the same: nobody else wrote what is in it.
 type past struct {
 	V       int
 	Entries []json.RawMessage // oldest first
@@ -107,11 +107,10 @@ func (s *state) remember(e entry) {
 	s.entries, s.touched = append(s.entries, encode(e)), true
 }
 
-// fileAway adds the entries to those that wait in the account, and moves them to the
-// history when they are much; at once
-// when there is none yet, because a history tells that there was an account, should
-// that be lost; and when the account moves to another key, so that both are readable
-// with the same.
+// fileAway adds the entries to those that wait in the account, and moves all to the
+// history when they are much; at once when there is none yet, because a history tells
+// that there was an account, should that be lost; and when it is under another key than
+// the account will be, so that both are readable with the same.
 func (s *state) fileAway() {
 	recent, waiting := &s.account.data.Recent, 0
 	recent.add(s.entries...)

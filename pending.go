@@ -192,14 +192,14 @@ func (h *pending) load(ctx context.Context, now time.Time) (*flow, error) {
 
 // find takes the flow that t names out of those of the user.
 func (f *flow) find(t token) error {
-	named := func(r Record) bool { return r.Kind == kindPending && r.ID == t.ID }
-	i := slices.IndexFunc(f.pendings, func(d stored[pendingData]) bool { return named(d.rec) })
+	key := Key{f.owner, kindPending, t.ID}
+	i := slices.IndexFunc(f.pendings, func(d stored[pendingData]) bool { return d.rec.Key == key })
 	switch {
 	case i >= 0:
-	case slices.ContainsFunc(f.debris, named):
+	case slices.ContainsFunc(f.debris, func(r Record) bool { return r.Key == key }):
 		return refuse(ErrNoPending, ReasonExpired)
 	default:
-		return f.unread(named, refuse(ErrNoPending, ReasonNotFound), new(pendingData))
+		return f.unread(key, refuse(ErrNoPending, ReasonNotFound), new(pendingData))
 	}
 	f.rec, f.data = f.pendings[i].rec, f.pendings[i].data
 	f.pendings = slices.Delete(f.pendings, i, i+1)
@@ -225,7 +225,7 @@ func (f *flow) opener() error {
 	}
 	i := slices.IndexFunc(f.sessions, func(d stored[sessionData]) bool { return d.rec.ID == by.ID })
 	if i < 0 {
-		return f.unread(func(r Record) bool { return r.Kind == kindSession && r.ID == by.ID }, other, new(sessionData))
+		return f.unread(Key{f.owner, kindSession, by.ID}, other, new(sessionData))
 	}
 	own := f.sessions[i]
 	if !own.data.proves(by) {
@@ -283,7 +283,7 @@ func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 	owed := ""
 	out, err := h.run(ctx, func(f *flow) (Outcome, error) {
 		v := decide(f.situation())
-		if err := f.checkable(ctx, v, pr.Method); err != nil {
+		if err := f.checkable(v, pr.Method); err != nil {
 			return Outcome{}, err
 		}
 		if pr.Method == Password {
@@ -330,7 +330,7 @@ func (p *Pending) Verify(ctx context.Context, pr Proof) (Outcome, error) {
 
 // checkable returns an error when no proof of m is asked for, or none may be tried
 // now.
-func (f *flow) checkable(ctx context.Context, v verdict, m Method) error {
+func (f *flow) checkable(v verdict, m Method) error {
 	if v.step != StepVerify && (v.step != StepEnroll || !m.sent()) {
 		return refuse(ErrRefused, ReasonStepNotAsked)
 	}

@@ -187,8 +187,7 @@ func (s *session) flow(ctx context.Context, now time.Time, p Purpose) (*flow, er
 	}
 	i := slices.IndexFunc(st.sessions, func(d stored[sessionData]) bool { return d.rec.ID == t.ID })
 	if i < 0 {
-		named := func(r Record) bool { return r.Kind == kindSession && r.ID == t.ID }
-		return nil, st.unread(named, refuse(ErrNoSession, ReasonNotFound), new(sessionData))
+		return nil, st.unread(Key{st.owner, kindSession, t.ID}, refuse(ErrNoSession, ReasonNotFound), new(sessionData))
 	}
 	own := st.sessions[i]
 	if !own.data.proves(t) {

@@ -35,9 +35,10 @@ type state struct {
 
 	account stored[account]
 	history stored[past]
-	// Sessions, pendings and browsers that are not over, oldest first. What is over is deleted by the next commit that has room. What
-	// cannot be read ends only with everything else: another process may have the
-	// key, or the version of the library, that reads it.
+	// Sessions, pendings and browsers that are not over, oldest first. What is over is
+	// deleted by the next commit that has room. What cannot be read ends only with
+	// everything else: another process may have the key, or the version of the library,
+	// that reads it.
 	sessions   []stored[sessionData]
 	pendings   []stored[pendingData]
 	browsers   []stored[browserData]
@@ -171,10 +172,10 @@ func sortInto[T any](s *state, all *[]stored[T], r Record, over func(T) bool) {
 	}
 }
 
-// unread returns why the record that match finds cannot be read, absent when there is
-// none. into is what it should hold.
-func (s *state) unread(match func(Record) bool, absent error, into any) error {
-	if i := slices.IndexFunc(s.unreadable, match); i >= 0 {
+// unread returns why the record with key k cannot be read, absent when there is none.
+// into is what it should hold.
+func (s *state) unread(k Key, absent error, into any) error {
+	if i := slices.IndexFunc(s.unreadable, func(r Record) bool { return r.Key == k }); i >= 0 {
 		return s.g.open(s.unreadable[i], into)
 	}
 	return absent
