@@ -348,11 +348,9 @@ func (f *flow) again() {
 
 // endOthers stages the end of everything but the session or the flow at work.
 func (f *flow) endOthers() {
-	own, rec := f.session, f.rec
-	if own != nil {
+	if own := f.session; own != nil {
 		f.sessions = slices.DeleteFunc(f.sessions, func(d stored[sessionData]) bool { return d.rec.ID == own.rec.ID })
 	}
-	f.pendings = slices.DeleteFunc(f.pendings, func(d stored[pendingData]) bool { return d.rec.Key == rec.Key })
 	f.endAll()
 	f.ending = false
 }
