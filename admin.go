@@ -41,7 +41,7 @@ func (g *Guard) Operator(actor, reason string) *Admin {
 // Reset removes everything that user holds, ends her sessions and flows, and makes
 // her enroll at the next sign-in: for a user who lost her factors. Until then her
 // password alone leads to enrollment, so reset only whom you have recognized by
-// other means. An account that cannot be read, because its key is lost, is begun
+// other means. An account that is gone, or cannot be read because its key is, is begun
 // anew; a Guard.Disable that it held is lost, User.Disabled is not. When the
 // Marker fails it returns ErrUnavailable although the change stands. It returns
 // ErrNoUser, ErrInvalid or ErrUnavailable, and tries until ctx ends, as all

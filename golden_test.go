@@ -268,6 +268,27 @@ func TestGolden_Works(t *testing.T) {
 	}
 }
 
+// TestGolden_RecentWorks checks that the entries which wait in an account are read as
+// they are written.
+func TestGolden_RecentWorks(t *testing.T) {
+	k := newKeyKit(t, goldenKey)
+	overwrite(t, k.Config.Store, mfa.SignRecord(k.Guard, mfa.Record{
+		Key:  mfa.Key{Owner: "u/ann", Kind: "account"},
+		Data: []byte(`{"v":1,"recent":[{"n":"factor_removed","t":1772355600,"m":"totp","d":"Firefox on Windows","i":"203.0.113.7"}]}`),
+	}))
+	o, err := k.SignIn(t, "ann").Session.Overview(t.Context())
+	if err != nil || len(o.Activity) != 2 {
+		t.Fatalf("%+v, %v", o.Activity, err)
+	}
+	want := mfa.Event{
+		Name: mfa.EventFactorRemoved, At: time.Unix(1772355600, 0).UTC(), Actor: "ann", User: "ann", Method: mfa.TOTP,
+		Device: "Firefox on Windows", Client: mfa.Client{Addr: netip.MustParseAddr("203.0.113.7")},
+	}
+	if got := o.Activity[1]; got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 // TestGolden_BrowserWorks checks that the golden browser spares its user the factor,
 // as the golden session says that it did.
 func TestGolden_BrowserWorks(t *testing.T) {
