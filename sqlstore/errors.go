@@ -67,12 +67,14 @@ func (s *Store) conflict(err error) bool {
 		case "40001", // serialization_failure
 			"40P01", // deadlock_detected
 			"23505", // unique_violation: the primary key is the only one there is
+			"22012", // division_by_zero: how writeAtOnce takes itself back
 			"55P03": // lock_not_available, where the host has set lock_timeout
 			return true
 		}
 	case MySQL: // the field Number of go-sql-driver's MySQLError
 		switch number(err, "Number") {
 		case 1062, // ER_DUP_ENTRY
+			1690, // ER_DATA_OUT_OF_RANGE: how upsert takes itself back
 			1205, // ER_LOCK_WAIT_TIMEOUT
 			1213, // ER_LOCK_DEADLOCK
 			1020, // ER_CHECKREAD: MariaDB with innodb_snapshot_isolation

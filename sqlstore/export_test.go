@@ -9,3 +9,6 @@ func Conflict(d Dialect, err error) bool { return (&Store{dialect: d}).conflict(
 func CommitError(ctx context.Context, d Dialect, err error) error {
 	return (&Store{dialect: d}).failed(ctx, "commit", err)
 }
+
+// Busy reports whether a writer of SQLite is at work.
+func (s *Store) Busy() bool { return len(s.turn) > 0 }

@@ -2,9 +2,10 @@
 // MariaDB, or in SQLite, through database/sql. It imports no driver.
 //
 // Everything is in one table with the primary key (owner, kind, id), compared as
-// bytes. A Get of several keys is one statement. So is a Commit on PostgreSQL;
-// elsewhere a Commit of several records is one transaction that locks them in
-// the order of their keys.
+// bytes. A Get of several keys is one statement. So is a Commit on PostgreSQL, and
+// on MySQL one that deletes nothing; any other Commit of several records is one
+// transaction. All write in one order, the account first. On SQLite the writers of
+// one Store take turns: one Store for a database file, not several, is quickest.
 //
 // # Never a transaction of the host
 //
@@ -89,7 +90,8 @@ type Store struct {
 	dialect Dialect
 	table   string
 	now     func() time.Time
-	get     string // the statement for one key, which is what every request runs
+	get     string        // the statement for one key, which is what every request runs
+	turn    chan struct{} // holds an element while a writer of SQLite is at work
 }
 
 var (
@@ -109,7 +111,7 @@ func New(db *sql.DB, d Dialect, o Options) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("sqlstore: no database")
 	}
-	s := &Store{db: db, dialect: d, table: table, now: o.Now}
+	s := &Store{db: db, dialect: d, table: table, now: o.Now, turn: make(chan struct{}, 1)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -264,9 +266,15 @@ func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) (int, er
 		q.add(" ORDER BY expires LIMIT ").bind(limit).add(")")
 	}
 	var n int64
-	err := s.again(ctx, func() (err error) {
+	sweep := func() (err error) {
 		n, err = exec(ctx, s.db, q)
 		return err
+	}
+	err := s.again(ctx, func() error {
+		if s.dialect == SQLite {
+			return s.inTurn(ctx, sweep)
+		}
+		return sweep()
 	})
 	return int(n), s.failed(ctx, "sweep", err)
 }
@@ -311,6 +319,14 @@ func (q *statement) bind(arg any) *statement {
 		return q.add("$", strconv.Itoa(len(q.args)))
 	}
 	return q.add("?")
+}
+
+// columns are those that row has values for.
+const columns = " (owner, kind, id, version, expires, data)"
+
+func (q *statement) row(r mfa.Record) *statement {
+	q.add("(").bind([]byte(r.Owner)).add(", ").bind(r.Kind).add(", ").bind(r.ID).add(", ")
+	return q.bind(r.Version).add(", ").bind(toUnix(r.Expires)).add(", ").bind(r.Data).add(")")
 }
 
 // key adds the condition that picks one record. The owner travels as bytes, so
