@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed-1320b244/mfa"
@@ -92,6 +93,8 @@ type Store struct {
 	now     func() time.Time
 	get     string        // the statement for one key, which is what every request runs
 	turn    chan struct{} // holds an element while a writer of SQLite is at work
+
+	prepared sync.Map // what query keeps for SQLite: *sql.Stmt by its text
 }
 
 var (
@@ -144,56 +147,91 @@ func (s *Store) Get(ctx context.Context, keys ...mfa.Key) ([]mfa.Record, error) 
 
 func (s *Store) getOne(ctx context.Context, r *mfa.Record) error {
 	*r = mfa.Record{Key: r.Key} // an earlier try may have left something
-	row := s.db.QueryRowContext(ctx, s.get, []byte(r.Owner), r.Kind, r.ID)
-	var expires int64
-	err := row.Scan(&r.Version, &expires, &r.Data)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	r.Expires = fromUnix(expires)
-	return err
-}
-
-// getAll fills in the records of several keys. One SELECT for each, joined by
-// UNION ALL, is what databases plan best: every one goes straight to its row. It
-// returns the number of its key, not the key.
-func (s *Store) getAll(ctx context.Context, records []mfa.Record) error {
-	q := s.statement()
-	first := make([]int, len(records)) // where the same key stands first
-	for i, r := range records {
-		records[i] = mfa.Record{Key: r.Key} // an earlier try may have left something
-		first[i] = slices.IndexFunc(records, func(other mfa.Record) bool { return other.Key == r.Key })
-		if first[i] < i {
-			continue
-		}
-		if i > 0 {
-			q.add(" UNION ALL ")
-		}
-		q.add("SELECT ", strconv.Itoa(i), ", version, expires, data FROM ", s.table, " WHERE ").key(r.Key)
-	}
-	rows, err := s.db.QueryContext(ctx, q.String(), q.args...)
+	rows, err := s.query(ctx, s.get, []byte(r.Owner), r.Kind, r.ID)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var i int
-		var r mfa.Record
 		var expires int64
-		if err := rows.Scan(&i, &r.Version, &expires, &r.Data); err != nil {
+		if err := rows.Scan(&r.Version, &expires, &r.Data); err != nil {
 			return err
 		}
-		r.Key, r.Expires = records[i].Key, fromUnix(expires)
-		records[i] = r
+		r.Expires = fromUnix(expires)
 	}
-	for i, j := range first {
-		if j < i {
-			records[i] = records[j]
-			records[i].Data = slices.Clone(records[j].Data)
+	return rows.Err()
+}
+
+// getAll fills in the records of several keys, which are few. On PostgreSQL and
+// SQLite one SELECT for each, joined by UNION ALL, goes straight to its row. On
+// MySQL, which plans every SELECT of a union by itself, a list of keys is quicker:
+// a range of the primary key for each. For a write it would not do, since a scan,
+// should one be planned after all, locks what it looks at.
+func (s *Store) getAll(ctx context.Context, records []mfa.Record) error {
+	q := s.statement()
+	next := ""
+	if s.dialect == MySQL {
+		q.add("SELECT owner, kind, id, version, expires, data FROM ", s.table, " WHERE (owner, kind, id) IN (")
+	}
+	for i, r := range records {
+		records[i] = mfa.Record{Key: r.Key} // an earlier try may have left something
+		q.add(next)
+		if s.dialect == MySQL {
+			q.add("(").bind([]byte(r.Owner)).add(", ").bind(r.Kind).add(", ").bind(r.ID).add(")")
+			next = ", "
+		} else {
+			q.add("SELECT owner, kind, id, version, expires, data FROM ", s.table, " WHERE ").key(r.Key)
+			next = " UNION ALL "
+		}
+	}
+	if s.dialect == MySQL {
+		q.add(")")
+	}
+	rows, err := s.query(ctx, q.String(), q.args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r mfa.Record
+		var expires int64
+		if err := rows.Scan(&r.Owner, &r.Kind, &r.ID, &r.Version, &expires, &r.Data); err != nil {
+			return err
+		}
+		r.Expires = fromUnix(expires)
+		for i := range records {
+			if records[i].Key == r.Key {
+				records[i] = r
+				r.Data = slices.Clone(r.Data) // for a key that is named twice
+			}
 		}
 	}
 	return rows.Err()
 }
+
+// query runs a SELECT. SQLite takes longer to parse one than to answer it, so there
+// it is prepared once for each connection. What is kept ends with db, and is not
+// much: the text depends on nothing but the number of arguments, which is bounded.
+func (s *Store) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if s.dialect != SQLite || len(args) > maxPrepared {
+		return s.db.QueryContext(ctx, text, args...)
+	}
+	kept, ok := s.prepared.Load(text)
+	if !ok {
+		made, err := s.db.PrepareContext(ctx, text)
+		if err != nil {
+			return nil, err
+		}
+		if kept, ok = s.prepared.LoadOrStore(text, made); ok {
+			made.Close() // another goroutine was quicker
+		}
+	}
+	return kept.(*sql.Stmt).QueryContext(ctx, args...)
+}
+
+// maxPrepared is how many arguments a SELECT has that is kept: five keys, or a List
+// of fourteen kinds. The library asks for less.
+const maxPrepared = 15
 
 // List implements mfa.Store.
 func (s *Store) List(ctx context.Context, owner string, kinds ...string) ([]mfa.Record, error) {
@@ -220,7 +258,7 @@ func (s *Store) List(ctx context.Context, owner string, kinds ...string) ([]mfa.
 }
 
 func (s *Store) list(ctx context.Context, owner string, q *statement) ([]mfa.Record, error) {
-	rows, err := s.db.QueryContext(ctx, q.String(), q.args...)
+	rows, err := s.query(ctx, q.String(), q.args...)
 	if err != nil {
 		return nil, err
 	}
