@@ -274,7 +274,7 @@ func TestGolden_RecentWorks(t *testing.T) {
 	k := newKeyKit(t, goldenKey)
 	overwrite(t, k.Config.Store, mfa.SignRecord(k.Guard, mfa.Record{
 		Key:  mfa.Key{Owner: "u/ann", Kind: "account"},
-		Data: []byte(`{"v":1,"recent":[{"n":"factor_removed","t":1772355600,"m":"totp","d":"Firefox on Windows","i":"203.0.113.7"}]}`),
+		Data: []byte(`{"v":1,"recent":{"v":1,"e":[{"n":"factor_removed","t":1772355600,"m":"totp","d":"Firefox on Windows","i":"203.0.113.7"}]}}`),
 	}))
 	o, err := k.SignIn(t, "ann").Session.Overview(t.Context())
 	if err != nil || len(o.Activity) != 2 {
