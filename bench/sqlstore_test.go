@@ -41,7 +41,7 @@ func onDatabases(b *testing.B, bench func(b *testing.B, db database)) {
 		b.Run("db="+d.name, func(b *testing.B) {
 			dsn := d.dsn
 			if dsn == "" {
-				dsn = "file:" + filepath.Join(b.TempDir(), "bench.db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"
+				dsn = "file:" + filepath.Join(b.TempDir(), "bench.db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=mmap_size(4294967296)"
 			}
 			db, err := sql.Open(d.driver, dsn)
 			if err != nil {
